@@ -1,0 +1,111 @@
+# What all tests share. A file begins with
+#
+#     load helpers/common
+#     chapter=02-single-write
+#
+# Each test then runs in an empty folder of its own, on the filesystem of
+# AIO_TEST_DIR if that is set, else where the repository is.
+
+bats_require_minimum_version 1.7.0
+
+# shellcheck disable=SC2154 # bats sets output, stderr, status and lines
+root=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+export LC_ALL=C
+
+setup() {
+    scratch=$(mktemp -d "${AIO_TEST_DIR:-$root/tests}/.scratch.XXXXXX")
+    cd "$scratch" || return 1
+}
+
+teardown() {
+    cd "$root" || return 1
+    rm -rf "$scratch"
+}
+
+# program [-N] NAME [ARGUMENT...]
+#     Runs a program of the chapter, at most 60 s. Output is in $output and
+#     $lines, errors in $stderr, the status in $status; it must be N if -N is
+#     given. With AIO_FAULT set it runs under the fault helper (fault.c).
+program() {
+    local expected=()
+
+    if [[ $1 =~ ^-[0-9]+$ ]]; then
+        expected=("$1")
+        shift
+    fi
+    run "${expected[@]}" --separate-stderr timeout 60 \
+        env ${AIO_FAULT:+"LD_PRELOAD=$root/tests/helpers/fault.so"} \
+        "$root/$chapter/$1" "${@:2}"
+}
+
+# same WHAT GOT EXPECTED: fails and shows the difference if they differ.
+same() {
+    if [[ $2 != "$3" ]]; then
+        echo "$1 is not as expected (- expected, + got):"
+        diff -u <(printf '%s\n' "$3") <(printf '%s\n' "$2") | tail -n +3
+        return 1
+    fi
+}
+
+# The whole of stdout, or of stderr, is TEXT.
+assert_output() { same stdout "$output" "$1"; }
+assert_stderr() { same stderr "$stderr" "$1"; }
+
+# Some line of stdout is TEXT, where TEXT is a glob pattern (quote its
+# special characters): assert_line 'io_submit: * calls'
+assert_line() {
+    local line
+
+    while IFS= read -r line; do
+        # shellcheck disable=SC2053 # a pattern on purpose
+        [[ $line == $1 ]] && return 0
+    done <<<"$output"
+    printf 'no line like: %s\nin:\n%s\nstderr:\n%s\n' "$1" "$output" "$stderr"
+    return 1
+}
+
+# stderr is exactly one line, and like the glob pattern.
+assert_error() {
+    # shellcheck disable=SC2053 # a pattern on purpose
+    if [[ $stderr != $1 || $stderr == *$'\n'* ]]; then
+        printf 'expected one line like: %s\ngot: %s\n' "$1" "$stderr"
+        return 1
+    fi
+}
+
+# The programs' common ways: help, and usage for wrong arguments.
+#     assert_help NAME            -h and --help: usage on stdout, status 0
+#     assert_usage NAME ARG...    these arguments: usage on stderr, status 2
+assert_help() {
+    local option
+
+    for option in -h --help; do
+        program -0 "$1" "$option"
+        [[ $output == "Usage: $1"* ]] || same usage "$output" "Usage: $1..."
+        assert_stderr ""
+    done
+}
+
+assert_usage() {
+    program -2 "$@"
+    assert_output ""
+    [[ $stderr == *"Usage: $1"* ]] || same usage "$stderr" "Usage: $1..."
+}
+
+# Prints the type of the filesystem the test runs on: ext4, xfs, tmpfs ...
+filesystem() {
+    case $(stat -f -c %T .) in
+    ext2/ext3) echo ext4 ;;
+    *) stat -f -c %T . ;;
+    esac
+}
+
+# without_override COMMAND...: as root, but bound by file modes as others are.
+without_override() {
+    if [[ $EUID == 0 ]]; then
+        setpriv --bounding-set=-dac_override,-dac_read_search \
+            --inh-caps=-dac_override,-dac_read_search -- "$@"
+    else
+        "$@"
+    fi
+}
