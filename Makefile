@@ -1,0 +1,136 @@
+# Linux AIO, step by step. `make help` says what there is to make.
+#
+#     make CC=clang                another compiler, or musl-gcc
+#     make CFLAGS='-O0 -g3'        other flags
+#     make WERROR=1                warnings are errors
+#     make V=1                     shows the commands
+
+CFLAGS   ?= -O2 -g
+warnings := -Wall -Wextra -Wpedantic $(if $(WERROR),-Werror)
+Q        := $(if $(V),,@)
+
+# The programs: what a chapter's folder holds, not its exercises.
+sources  := $(wildcard 0*/*.c)
+programs := $(sources:.c=)
+fault    := $(patsubst %.c,%.so,$(wildcard tests/helpers/fault.c))
+
+# One job for each processor; but `make clean all` goes one by one.
+ifneq ($(filter clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+else ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+
+ifneq ($(filter-out clean help doctor,$(or $(MAKECMDGOALS),all)),)
+# $(call has,HEADER): "yes" if the compiler finds it.
+has = $(shell $(CC) $(CPPFLAGS) -include $1 -fsyntax-only -x c /dev/null \
+        2>/dev/null && echo yes)
+
+# The one program that needs a library is left out where there is none.
+libaio := $(wildcard 03-batch-submit/batch-submit-libaio.c)
+ifneq ($(if $(libaio),$(call has,libaio.h),yes),yes)
+programs := $(filter-out $(libaio:.c=),$(programs))
+all: left-out
+endif
+
+# The kernel's headers are needed. Debian's musl-gcc does not look where they
+# are: name the folders, to be searched after those of its C library.
+ifneq ($(call has,linux/aio_abi.h),yes)
+multiarch := $(shell $(CC) -print-multiarch 2>/dev/null)
+override CPPFLAGS += -idirafter /usr/include \
+        $(if $(multiarch),-idirafter /usr/include/$(multiarch))
+ifneq ($(call has,stdio.h),yes)
+$(error '$(CC)' is no working C compiler: install gcc, and libc6-dev \
+        (Debian, Ubuntu), musl-dev (Alpine) or glibc-devel (Fedora))
+endif
+ifneq ($(call has,linux/aio_abi.h),yes)
+$(error '$(CC)' finds no <linux/aio_abi.h>: install linux-libc-dev \
+        (Debian, Ubuntu), linux-headers (Alpine), linux-api-headers (Arch) \
+        or kernel-headers (Fedora))
+endif
+endif
+endif
+
+# The tools and tests that compile something do it the same way.
+export CC CPPFLAGS CFLAGS
+
+.DELETE_ON_ERROR:
+.PHONY: all programs run test exercises bench plot doctor docs check-docs \
+        handout test-faults test-matrix test-mutants clean help left-out FORCE
+
+all: programs $(fault)          # builds every program, beside its source
+
+programs: $(programs)
+
+# Each program is one file. All are built again when the compiler or its
+# flags are others than last time.
+$(programs): %: %.c tests/.built-with
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< $(LDLIBS)
+
+# POSIX AIO is a library's work: glibc before 2.34 has it in librt.
+07-posix-aio/%: LDLIBS += -pthread -lrt
+
+03-batch-submit/batch-submit-libaio: LDLIBS += -laio
+
+left-out:
+	@rm -f $(libaio:.c=)
+	@$(if $(filter-out all,$(MAKECMDGOALS)),,echo \
+	    "$(libaio) is left out: there is no <libaio.h>")
+
+# Preloaded by tests: it makes system calls fail.
+tests/helpers/fault.so: tests/helpers/fault.c tests/.built-with
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -shared -fPIC \
+	    -o $@ $< -ldl -pthread
+
+tests/.built-with: how = $(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS)
+tests/.built-with: FORCE
+	@echo '$(subst ','\'',$(how))' | cmp -s - $@ || \
+	    echo '$(subst ','\'',$(how))' >$@
+
+run: programs                   # the tour; FILE=path is copied at its end
+	@tests/tools/tour $(if $(FILE),'$(FILE)')
+
+test: all                       # all tests; CHAPTER=3: those of one chapter
+	@tests/run $(CHAPTER)
+
+exercises: all                  # the score board of the exercises
+	@tests/tools/exercise
+
+exercise-%: all FORCE           # checks one, exercise-4.1 for example
+	@tests/tools/exercise $*
+
+bench: all                      # the side-by-side tables, as Markdown
+	@tests/bench/bench
+
+plot: all                       # and as a picture, with gnuplot
+	@tests/bench/plot
+
+doctor:                         # can the course run here? what to do if not
+	@tests/tools/doctor
+
+docs: all                       # brings code and output in the texts up to date
+	@tests/tools/docs
+
+check-docs: all                 # says whether they are
+	@tests/tools/docs --check
+
+handout: all                    # the tutorial as one printable file
+	@tests/tools/handout
+
+test-faults: all                # each system call of each program fails once
+	@tests/tools/faults
+
+test-matrix: all                # the tests on every filesystem (needs root)
+	@tests/tools/matrix
+
+test-mutants: all               # do the tests notice broken programs?
+	@tests/tools/mutants
+
+clean:                          # removes what was built and left over
+	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))
+	@rm -f tests/helpers/fault.so tests/.built-with
+	@rm -rf tests/.scratch.* demo*
+
+help:                           # this list
+	@sed -n 's/^\([a-z][a-z-]*%\{0,1\}\):[^#]*# \(.*\)/  make \1\t\2/p' \
+	    Makefile | expand -t 22
