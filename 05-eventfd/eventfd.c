@@ -159,6 +159,8 @@ int main(int argc, char **argv)
         fd = open(path, flags, 0666);
     if (fd == -1)
         die("open %s", path);
+    printf("O_DIRECT: %s\n", fcntl(fd, F_GETFL) & O_DIRECT ? "yes" :
+           "not here, going on through the page cache");
     errno = posix_memalign(&buffers, BLOCK, REQUESTS * BLOCK);
     if (errno != 0)
         die("posix_memalign");
