@@ -12,7 +12,8 @@ Q        := $(if $(V),,@)
 # The programs: what a chapter's folder holds, not its exercises.
 sources  := $(wildcard 0*/*.c)
 programs := $(sources:.c=)
-fault    := $(patsubst %.c,%.so,$(wildcard tests/helpers/fault.c))
+helpers  := $(wildcard tests/helpers/*.c)
+helpers  := $(patsubst %fault,%fault.so,$(helpers:.c=))
 
 # One job for each processor; but `make clean all` goes one by one.
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
@@ -58,7 +59,7 @@ export CC CPPFLAGS CFLAGS
 .PHONY: all programs run test exercises bench plot doctor docs check-docs \
         handout test-faults test-matrix test-mutants clean help left-out FORCE
 
-all: programs $(fault)          # builds every program, beside its source
+all: programs $(helpers)        # builds every program, beside its source
 
 programs: $(programs)
 
@@ -77,8 +78,11 @@ left-out:
 	@$(if $(filter-out all,$(MAKECMDGOALS)),,echo \
 	    "$(libaio) is left out: there is no <libaio.h>")
 
-# Preloaded by tests: it makes system calls fail.
-tests/helpers/fault.so: tests/helpers/fault.c tests/.built-with
+# What the tests need. fault.so is preloaded and makes system calls fail.
+$(filter-out %.so,$(helpers)): %: %.c tests/.built-with
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< -pthread
+
+%.so: %.c tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -shared -fPIC \
 	    -o $@ $< -ldl -pthread
 
@@ -109,10 +113,10 @@ doctor:                         # can the course run here? what to do if not
 	@tests/tools/doctor
 
 docs: all                       # brings code and output in the texts up to date
-	@tests/tools/docs
+	@tests/tools/docs write
 
 check-docs: all                 # says whether they are
-	@tests/tools/docs --check
+	@tests/tools/docs check
 
 handout: all                    # the tutorial as one printable file
 	@tests/tools/handout
@@ -128,7 +132,7 @@ test-mutants: all               # do the tests notice broken programs?
 
 clean:                          # removes what was built and left over
 	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))
-	@rm -f tests/helpers/fault.so tests/.built-with
+	@rm -f $(helpers) tests/.built-with
 	@rm -rf tests/.scratch.* demo*
 
 help:                           # this list
