@@ -202,3 +202,58 @@ TUTORIAL.md:4: there is no TUTORIAL.md#no"
     same "the list of files" "$(ls -A . tests)" \
         $'.:\n01-demo\nMakefile\nTUTORIAL.md\ntests\n\ntests:\ntools'
 }
+
+@test "the byte tables of the tutorial are those of the kernel's header" {
+    awk -F '[|` ]+' '
+    BEGIN {
+        print "#include <linux/aio_abi.h>"
+        print "#include <stddef.h>"
+    }
+    /^## Appendix/ { appendix = $3 }
+    appendix != "B:" { next }
+    /^\*\*`struct / { type = $3 }
+    /^\*\*The ring/ { exit }
+    $4 ~ /^[a-z]/ && $2 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ {
+        print "_Static_assert(offsetof(struct " type ", " $4 ") == " $2 \
+            " && sizeof(((struct " type " *)0)->" $4 ") == " $3 ", \"\");"
+    }
+    $3 ~ /^IOCB_CMD_/ { print "_Static_assert(" $3 " == " $2 ", \"\");" }
+    ' "$root/TUTORIAL.md" >tables.c
+    same "the number of rows" "$(grep -c _Static tables.c)" 24
+    # shellcheck disable=SC2086 # several words each
+    run -0 ${CC:-cc} $CPPFLAGS -fsyntax-only tables.c
+}
+
+@test "a regular file is always ready for poll, and epoll refuses it" {
+    cat >ready.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+int main(void)
+{
+    int fd = open("demo", O_RDWR | O_CREAT | O_NONBLOCK, 0666);
+    struct pollfd file = { fd, POLLIN | POLLOUT, 0 };
+    struct epoll_event interest = { .events = EPOLLIN };
+    int ends[2];
+
+    printf("poll %d", poll(&file, 1, 0));
+    printf(" %d\n", file.revents == (POLLIN | POLLOUT));
+    epoll_ctl(epoll_create1(0), EPOLL_CTL_ADD, fd, &interest);
+    printf("epoll %d\n", errno == EPERM);
+    printf("read %zd\n", read(fd, ends, sizeof(ends)));
+    printf("pipe %d\n", pipe(ends) == 0 && fcntl(ends[0], F_GETPIPE_SZ) ==
+                                           16 * sysconf(_SC_PAGESIZE));
+    return 0;
+}
+END
+    # shellcheck disable=SC2086 # several words each
+    ${CC:-cc} $CPPFLAGS $CFLAGS -o ready ready.c
+    run -0 ./ready
+    same output "$output" $'poll 1 1\nepoll 1\nread 0\npipe 1'
+}
