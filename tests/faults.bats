@@ -1,0 +1,217 @@
+# The fault helper (helpers/fault.c): each thing it can do to a call, and
+# that a spec it cannot follow is never passed over in silence.
+#
+# shellcheck disable=SC2034,SC2154 # set by and for bats and helpers/common
+
+load helpers/common
+chapter=tests/helpers           # of `calls`, which makes the calls named
+
+# with SPECS NAME [ARGUMENT...]: runs a program under these faults.
+with() {
+    AIO_FAULT=$1 program "${@:2}"
+}
+
+# count CALL: how often it was made, says the log.
+count() {
+    sed -n "s/^$1 //p" log
+}
+
+@test "without a spec nothing is changed" {
+    program -0 calls write pwrite pread lseek rename access getrandom malloc
+    expected=$output
+    rm calls.*
+    with ' ' -0 calls write pwrite pread lseek rename access getrandom malloc
+    assert_output "$expected"
+    assert_stderr ""
+}
+
+@test "an errno's name: the call is not made, returns -1 and sets errno" {
+    with 'rename@1=EXDEV' -0 calls rename access
+    assert_output "\
+rename: -1, Invalid cross-device link
+access: -1, No such file or directory"
+}
+
+@test "an errno's number is as good as its name" {
+    with 'rename@1=13' -0 calls rename
+    assert_output "rename: -1, Permission denied"
+}
+
+@test "N is the Nth call, N+ that and all later ones, * is all" {
+    with 'close@3=EIO' -0 calls close close close
+    assert_output $'close: 0\nclose: -1, Input/output error\nclose: 0'
+    with 'close@3+=EIO' -0 calls close close close
+    assert_output "\
+close: 0
+close: -1, Input/output error
+close: -1, Input/output error"
+    with 'close@*=EIO' -0 calls close close
+    assert_output $'close: -1, Input/output error
+close: -1, Input/output error'
+}
+
+@test "several specs are followed, the first that fits a call" {
+    with $'close@*=EIO  rename@1=EROFS\nclose@2=EINTR' -0 calls close rename
+    assert_output "\
+close: -1, Input/output error
+rename: -1, Read-only file system"
+}
+
+@test "after=: the call is made, and then reported to have failed" {
+    with 'rename@1=after=EIO' -0 calls rename access
+    assert_output $'rename: -1, Input/output error\naccess: 0'
+}
+
+@test "each function fails in its own way" {
+    local enospc=28 enomem=12 edeadlk=35 ecanceled=125
+
+    with 'fopen@1=EMFILE mmap@1=ENODEV signal@1=EINVAL fork@1=EAGAIN
+        sem_init@1=ENOSYS posix_fallocate@1=ENOSPC posix_memalign@1=ENOMEM
+        pthread_mutex_lock@1=EDEADLK aio_error@1=ECANCELED' -0 \
+        calls fopen mmap signal fork sem_init posix_fallocate \
+        posix_memalign pthread_mutex_lock aio_error
+    assert_output "\
+fopen: NULL, Too many open files
+mmap: -1, No such device
+signal: -1, Invalid argument
+fork: -1, Resource temporarily unavailable
+sem_init: -1, Function not implemented
+posix_fallocate: $enospc
+posix_memalign: $enomem
+pthread_mutex_lock: $edeadlk
+aio_error: $ecanceled"
+}
+
+@test "memory runs out for the program, not for its C library" {
+    with 'malloc@2=ENOMEM calloc@1=ENOMEM realloc@1=ENOMEM
+        aligned_alloc@1=ENOMEM' -0 \
+        calls open fopen malloc malloc malloc calloc realloc aligned_alloc
+    assert_output "\
+open: 0
+fopen: a pointer
+malloc: a pointer
+malloc: NULL, Cannot allocate memory
+malloc: a pointer
+calloc: NULL, Cannot allocate memory
+realloc: NULL, Cannot allocate memory
+aligned_alloc: NULL, Cannot allocate memory"
+}
+
+@test "open is every open, open:direct only those with O_DIRECT" {
+    with 'open:direct@1=EINVAL' -0 calls open open:direct open
+    assert_output $'open: 0\nopen:direct: -1, Invalid argument\nopen: 0'
+    with 'open@3=EACCES' -0 calls open open:direct
+    assert_line 'open: 0'
+    assert_line 'open:direct: -1, Permission denied'
+}
+
+@test "short=: at most so many bytes are read and written" {
+    with 'write@2=short=3 pwrite@1=short=5 pread@*=short=100' -0 \
+        calls write size write size pwrite pread
+    assert_output "\
+write: 8
+size: 8
+write: 3
+size: 11
+pwrite: 5
+pread: 8"
+    with 'read@1=short=2 pread@1=short=1' -0 calls pwrite read read pread
+    assert_output $'pwrite: 8\nread: 2\nread: 6\npread: 1'
+}
+
+@test "short=0: no call is made, and 0 returned" {
+    with 'write@1=short=0' -0 calls write size
+    assert_output $'write: 0\nsize: 0'
+}
+
+@test "calls made with syscall() fail, and others pass" {
+    with 'getrandom@1=ENOSYS' -0 calls getrandom getrandom getpid
+    assert_output "\
+getrandom: -1, Function not implemented
+getrandom: 8
+getpid: 0"
+}
+
+@test "every AIO call can fail" {
+    local call
+
+    chapter=02-single-write
+    for call in io_setup io_submit io_getevents io_destroy; do
+        with "$call@1=EIO" -1 single-write file
+        assert_error "single-write: $call: Input/output error"
+    done
+    chapter=03-batch-submit
+    with 'io_cancel@*=ENOSYS' cancel file
+    [[ $output$stderr == *"Function not implemented"* ]] ||
+        same "what cancel says" "$output$stderr" "...Function not implemented"
+}
+
+@test "short= for io_submit and io_getevents: fewer requests, fewer events" {
+    chapter=03-batch-submit
+    with 'io_submit@*=short=1' -0 batch-submit file 64 8
+    assert_line 'io_submit: 64 calls'
+    assert_line 'io_getevents: 8 calls'
+    with 'io_getevents@*=short=1' -0 batch-submit file 64 8
+    assert_line 'io_getevents: 64 calls'
+    with 'io_submit@1=short=3' -0 batch-submit file 8 8
+    assert_line 'io_submit: 2 calls'
+}
+
+@test "res= changes the first event's res" {
+    chapter=02-single-write
+    with 'io_getevents@1=res=-ENOSPC' -1 single-write file text
+    assert_line '  res            -28  *'
+    same "what was written" "$(cat file)" text
+    with 'io_getevents@1=res=3' -1 single-write file text
+    assert_line '  res              3  *'
+    assert_error "single-write: IOCB_CMD_PWRITE file: only 3 of 4 bytes*"
+}
+
+@test "a program on libaio gets libaio's negative errno" {
+    [[ -x $root/03-batch-submit/batch-submit-libaio ]] ||
+        skip "there is no <libaio.h>: batch-submit-libaio is not built"
+    chapter=03-batch-submit
+    with 'io_setup@1=EAGAIN' -1 batch-submit-libaio file
+    [[ $stderr == *"Resource temporarily unavailable" ]] ||
+        same stderr "$stderr" "...Resource temporarily unavailable"
+    with 'io_submit@1=short=1' -0 batch-submit-libaio file 8 8
+    assert_line 'io_submit: 2 calls'
+}
+
+@test "the log says how often each call was made" {
+    AIO_FAULT_LOG=log with 'close@2=EIO' -0 calls rename close close malloc
+    same "close" "$(count close)" 3
+    same "rename" "$(count rename)" 1
+    same "malloc" "$(count malloc)" 1
+    same "fork" "$(count fork)" ""
+    rm log
+    chapter=03-batch-submit
+    AIO_FAULT_LOG=log with ' ' -0 batch-submit file 64 8
+    same "io_setup" "$(count io_setup)" 1
+    same "io_submit" "$(count io_submit)" 8
+    same "io_getevents" "$(count io_getevents)" 8
+}
+
+@test "a child counts on, and writes lines of its own at exit" {
+    AIO_FAULT_LOG=log with 'unlink@2=EIO' -0 calls close fork close
+    # creat's close and one more ahead of the fork, then one more.
+    same "close" "$(count close)" $'2\n3'
+    same "unlink" "$(count unlink)" 1
+}
+
+@test "a spec that makes no sense ends the program at once, status 99" {
+    local spec
+
+    for spec in \
+        'rename@1=EFOO' 'rename@1=' 'rename@1=after=' 'rename@1=before=EIO' \
+        'rename@1=short=1' 'io_submit@1=res=1' 'io_getevents@1=short=-1' \
+        'rename@0=EIO' 'rename@+=EIO' 'rename@1-2=EIO' 'rename@1' 'rename' \
+        'renam@1=EIO' 'open:sync@1=EIO' "rename@1=$(printf %099d 5)"; do
+        with "close@9=EIO $spec" -99 calls rename
+        assert_output ""
+        assert_error "fault.so: AIO_FAULT: '$spec': *"
+        [[ ! -e calls.data ]] || same calls.data made "not made"
+    done
+    with "$(printf 'close@%d=EIO ' {1..33})" -99 calls rename
+    assert_error "fault.so: AIO_FAULT: 'close@33=EIO': *"
+}
