@@ -257,3 +257,19 @@ END
     run -0 ./ready
     same output "$output" $'poll 1 1\nepoll 1\nread 0\npipe 1'
 }
+
+@test "the tests and probes that the tutorial names exist" {
+    local kind name
+
+    sed -n '/^## Appendix A/,/^## Appendix B/s/^| `E/&/p' \
+        "$root/TUTORIAL.md" >rows
+    grep -o '| "[^|]*" |$' rows | sed 's/^| "/test /; s/" |$//' >named
+    grep -oE '`(posix-)?probe [a-z_]+`' "$root/TUTORIAL.md" | tr -d '`' >>named
+    [[ -s rows && -s named ]]
+    while read -r kind name; do
+        case $kind in
+        test) grep -qF "@test \"$name\" {" "$root"/tests/*.bats ;;
+        *) grep -q "Q($name)" "$root/tests/helpers/$kind.c" ;;
+        esac || { echo "there is no $kind: $name"; return 1; }
+    done <named
+}
