@@ -273,3 +273,43 @@ END
         esac || { echo "there is no $kind: $name"; return 1; }
     done <named
 }
+
+@test "every program of the course is run in the tutorial" {
+    local source
+
+    for source in "$root"/0*/*.c; do
+        source=${source#"$root/"}
+        grep -qE "^[\$>] .*${source%.c}( |\$)" "$root/TUTORIAL.md" ||
+            { echo "not run: $source"; return 1; }
+    done
+}
+
+@test "each chapter of the tutorial has the same sections in the same order" {
+    awk '
+    /^```/ { code = !code }
+    code { next }
+    /^## / { chapter = $2 == "Chapter" ? $3 : "" }
+    chapter && /^### / { sections[chapter] = sections[chapter] $0 "\n" }
+    END {
+        for (chapter in sections)
+            if (sections[chapter] != sections["1:"])
+                print "chapter " chapter "\n" sections[chapter]
+        printf "%s", sections["1:"]
+    }' "$root/TUTORIAL.md" >sections
+    same "the list of sections" "$(cat sections)" "\
+### What you need to know
+### What you will learn
+### The idea
+### The code that matters
+### Run it
+### What can go wrong
+### Experiments
+### Under the hood
+### Exercises
+### What comes next"
+}
+
+@test "the tutorial has at least 25 code blocks and 25 console blocks" {
+    (($(grep -c '^```c$' "$root/TUTORIAL.md") >= 25))
+    (($(grep -c '^```console$' "$root/TUTORIAL.md") >= 25))
+}
