@@ -12,8 +12,9 @@ Q        := $(if $(V),,@)
 # The programs: what a chapter's folder holds, not its exercises.
 sources  := $(wildcard 0*/*.c)
 programs := $(sources:.c=)
-helpers  := $(wildcard tests/helpers/*.c)
-helpers  := $(patsubst %fault,%fault.so,$(helpers:.c=))
+preloads := $(shell grep -L '^int main' tests/helpers/*.c 2>/dev/null)
+helpers  := $(patsubst %.c,%,$(filter-out $(preloads),\
+        $(wildcard tests/helpers/*.c))) $(preloads:.c=.so)
 
 # One job for each processor; but `make clean all` goes one by one.
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
@@ -78,7 +79,7 @@ left-out:
 	@$(if $(filter-out all,$(MAKECMDGOALS)),,echo \
 	    "$(libaio) is left out: there is no <libaio.h>")
 
-# What the tests need. fault.so is preloaded and makes system calls fail.
+# What the tests need. Those without a main() are preloaded into programs.
 $(filter-out %.so,$(helpers)): %: %.c tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< -pthread
 
@@ -118,7 +119,7 @@ docs: all                       # brings code and output in the texts up to date
 check-docs: all                 # says whether they are
 	@tests/tools/docs check
 
-handout: all                    # the tutorial as one printable file
+handout: all                    # the course for a class, without solutions
 	@tests/tools/handout
 
 test-faults: all                # each system call of each program fails once
