@@ -1,0 +1,330 @@
+# What holds for all sources: the standing checks.
+# seconds: 4
+
+load helpers/common
+
+# Programs, with their exercises' starters and solutions.
+programs=("$root"/0*/*.c)
+shopt -s nullglob
+starters=("$root"/0*/exercises/*.c)
+solutions=("$root"/0*/solutions/*.c)
+shopt -u nullglob
+
+# All that was written by somebody: what make builds is left out, and so is
+# the output of tools. "text" is also what these tests look for themselves.
+written() {
+    (cd "$root" && find . -name '.scratch.*' -prune -o -name .git -prune -o \
+        -path ./handout -prune -o -type f ! -name 'demo*' -print) |
+        sort | while read -r file; do
+        [[ $file != ./demo* && $file != *.so && $file != */.built-with ]] ||
+            continue
+        [[ -f $root/$file.c ]] || echo "$root/${file#./}"
+    done
+}
+
+# nothing WHAT: standard input must be empty; what comes is what is wrong.
+nothing() {
+    local found
+
+    found=$(cat)
+    if [[ -n $found ]]; then
+        printf '%s:\n%s\n' "$1" "$found"
+        return 1
+    fi
+}
+
+# Functions that are the same wherever they are: the helpers, by their name,
+# and all others that are declared in the same way. Those that only print or
+# only note a signal may differ. A starter may differ where its hole is.
+same_functions() {
+    awk '
+    function settle(key) {
+        if (!(key in first)) {
+            first[key] = text
+            where[key] = FILENAME
+        } else if (text != first[key])
+            print FILENAME ": " name "() is not that of " where[key]
+    }
+    FNR == 1 { inside = 0; text = "" }
+    inside {
+        text = text $0 "\n"
+        if ($0 != "}")
+            next
+        inside = 0
+        if (name ~ /^(die|check_arguments|number|io_[a-z]+)$/)
+            settle(name)
+        else if (name !~ /^(main|show|show_mistake|on_[a-z]+)$/ &&
+                 FILENAME !~ /\/exercises\//)
+            settle(declaration)
+        text = ""
+        next
+    }
+    /^$/ { text = ""; next }
+    { text = text $0 "\n" }
+    /^[a-z].*[a-z0-9_]\(.*[^;]$/ && !/ = / {
+        name = declaration = $0
+        sub(/\(.*/, "", name)
+        sub(/.*[ *]/, "", name)
+        inside = 1
+    }' "$@" | sed "s|$root/||g" | nothing 'the same letter for letter'
+}
+
+@test "what several programs define is the same in all, letter for letter" {
+    same_functions "${programs[@]}" "${solutions[@]}" "${starters[@]}"
+}
+
+@test "one changed letter in a helper function is noticed" {
+    cp "$root"/01-setup-destroy/setup-destroy.c one.c
+    cp "$root"/02-single-write/single-write.c two.c
+    run -0 same_functions one.c two.c
+
+    sed -i 's/fprintf(stderr, "%s: "/fprintf(stdout, "%s: "/' two.c
+    run -1 same_functions one.c two.c
+    [[ ${lines[1]} == 'two.c: die() is not that of one.c' ]]
+}
+
+@test "one changed letter in a helper function's comment is noticed" {
+    cp "$root"/01-setup-destroy/setup-destroy.c one.c
+    sed 's/errno on error\./errno on errors./' one.c >two.c
+    run -1 same_functions one.c two.c
+    [[ ${lines[1]} == 'two.c: io_setup() is not that of one.c' ]]
+}
+
+@test "one changed letter in what two programs happen to share is noticed" {
+    printf 'static int f(int n)\n{\n    return n;\n}\n' >one.c
+    printf 'static int f(int n)\n{\n    return m;\n}\n' >two.c
+    run -1 same_functions one.c two.c
+    [[ ${lines[1]} == 'two.c: f() is not that of one.c' ]]
+}
+
+@test "every program has die() and check_arguments(), and checks its output" {
+    local line
+
+    for line in 'static void die(const char *call, ...)' \
+        '    check_arguments(argc, argv, ' \
+        '    if (fflush(stdout) != 0 || ferror(stdout))'; do
+        grep -LF "$line" "${programs[@]}" "${solutions[@]}" |
+            nothing "without a line like: $line"
+    done
+}
+
+@test "no program includes a file of this repository" {
+    grep -n '#include *"' "${programs[@]}" "${solutions[@]}" \
+        "${starters[@]}" | nothing 'not alone'
+}
+
+# The first lines: what it is, what it shows, Build: and Usage:.
+check_header() {
+    awk '
+    function miss(what) { print FILENAME ": " what }
+    FNR == 1 {
+        name = FILENAME
+        sub(/.*\//, "", name)
+        sub(/\.c$/, "", name)
+        build = usage = ended = 0
+        if ($0 != "/*")
+            miss("does not begin with a comment")
+    }
+    FNR == 2 && index($0, " * " name ".c - ") != 1 {
+        miss("its second line is not \" * " name ".c - ...\"")
+    }
+    FNR == 3 && $0 != " *" || FNR == 4 && !/^ \* [^ ]/ {
+        miss("line " FNR " is no paragraph on what it shows")
+    }
+    !ended && index($0, " * Build:  cc -o " name " " name ".c") == 1 {
+        build = 1
+    }
+    !ended && index($0, " * Usage:  ./" name) == 1 {
+        usage = substr($0, 14)
+    }
+    $0 == " */" { ended = 1 }
+    /^    "Usage: / {
+        if (!build)
+            miss("no line \" * Build:  cc -o " name " " name ".c\"")
+        if ($0 != "    \"Usage: " usage "\\n\"")
+            miss("\"Usage: " usage "\" is not the usage text: " $0)
+    }' "$@" | sed "s|$root/||g" | nothing 'headers'
+}
+
+@test "each header has the name, how to build it, and the usage text" {
+    check_header "${programs[@]}" "${solutions[@]}" "${starters[@]}"
+}
+
+@test "a header that is not true is noticed" {
+    local change
+
+    cp "$root"/02-single-write/single-write.c .
+    run -0 check_header single-write.c
+    for change in '1s/^/ /' '2s/single/double/' '3s/$/ text/' \
+        's/^ \* Build:  cc/&+/' 's/^ \* Usage:.*/&./' 's/^    "Usage: /&./'; do
+        sed "$change" "$root"/02-single-write/single-write.c >single-write.c
+        run -1 check_header single-write.c
+    done
+}
+
+@test "README.md has each program, with what its header says of it" {
+    local program
+
+    for program in "${programs[@]}"; do
+        sed -n '2s/^ \* \(.*\)\.c - \(.*\)/\1 \2/p' "$program" |
+            while read -r name words; do
+                grep -qF "[$name](${program#"$root"/}) | $words |" \
+                    "$root/README.md" || echo "$program - $words"
+            done
+    done | nothing 'not in README.md'
+}
+
+# Columns are counted in bytes: sources are plain ASCII.
+check_lines() {
+    local file
+
+    for file; do
+        awk '
+        length > 80 { print FILENAME ":" FNR ": over 80 columns" }
+        /[ \t]$/ && $0 != " " { print FILENAME ":" FNR ": ends in blanks" }
+        /\t/ && FILENAME !~ /Makefile$/ { print FILENAME ":" FNR ": a tab" }
+        /[^\t -~]/ { print FILENAME ":" FNR ": not ASCII" }' "$file"
+        [[ -z $(tail -c 1 "$file") ]] || echo "$file: no newline at its end"
+    done | nothing 'lines'
+}
+
+@test "no line of a source is over 80 columns, and there are no tabs" {
+    mapfile -t sources < <(written | grep -v '\.md$')
+    check_lines "${sources[@]}"
+}
+
+@test "lines that are too long, or not plain, are noticed" {
+    printf '%081d\n' 0 >long
+    printf 'a\tb\n' >tab
+    printf 'a \n' >blank
+    printf 'caf\303\251\n' >letters
+    printf 'a' >open
+    for file in long tab blank letters open; do
+        run -1 check_lines "$file"
+    done
+    printf '%080d\n' 0 >fine
+    run -0 check_lines fine
+}
+
+@test "the documents' lines are not over 80 columns, but for tables" {
+    awk '
+    /^```/ { code = !code }
+    { gsub(/[\200-\277]/, "") }
+    length > 80 && !code && !/^(\||<!-- )/ { print FILENAME ":" FNR }' \
+        "$root"/*.md | nothing 'over 80 columns'
+}
+
+@test "nothing is marked as left to be done" {
+    local marks='TO''DO|FIX''ME|X''XX'
+
+    mapfile -t files < <(written)
+    grep -nEw "$marks" "${files[@]}" | nothing 'marks'
+}
+
+@test "no file mentions a folder of somebody's machine" {
+    local homes='/(home|Users|root|work)/[A-Za-z]'
+
+    mapfile -t files < <(written | grep -v '/style\.bats$')
+    grep -nE "$homes" "${files[@]}" | nothing 'folders of one machine'
+}
+
+@test "the top level holds the chapters, the tests and what belongs there" {
+    local name
+
+    for name in "$root"/* "$root"/.[!.]*; do
+        name=${name##*/}
+        case $name in
+        0[1-7]-* | tests | Makefile | TUTORIAL.md | README.md | LICENSE) ;;
+        .gitignore | .editorconfig | .clang-format | .ci | .git) ;;
+        demo* | handout) ;;     # ignored by git
+        *) echo "$name" ;;
+        esac
+    done | nothing 'these do not belong there'
+    [[ $(echo "$root"/0*/ | wc -w) == 7 ]]
+}
+
+@test "what is executable is a script, or was built from the file beside it" {
+    written | while read -r file; do
+        read -r -n 2 first <"$file" || true
+        [[ $first == '#!' || ! -x $file ]] || echo "$file: executable"
+        [[ $first != '#!' || -x $file || $file == *.bats ]] ||
+            echo "$file: not executable"
+    done 2>/dev/null | nothing 'modes'
+}
+
+@test "git keeps what is written and ignores what is built" {
+    if git -C "$root" rev-parse --git-dir >/dev/null 2>&1; then
+        git -C "$root" ls-files -ci --exclude-standard | nothing 'committed'
+        git -C "$root" ls-files -s | awk '$1 == 100755 { print $4 }' |
+            while read -r file; do
+                [[ $(head -c 2 "$root/$file") == '#!' ]] || echo "$file"
+            done | nothing 'committed as executables'
+    fi
+    grep -qx '/0\*/\*' "$root/.gitignore"
+}
+
+@test "each program builds alone, in an empty folder, with no warning" {
+    local program build folder old=
+
+    # What is in brackets is for a glibc before 2.34.
+    [[ ! $(getconf GNU_LIBC_VERSION 2>&1) =~ ^glibc\ 2\.([12].|3[0-3])$ ]] ||
+        old=yes
+    for program in "${programs[@]}"; do
+        [[ -x ${program%.c} ]] || continue      # libaio is not everywhere
+        folder=$(mktemp -d folder.XXXXXX)
+        cp "$program" "$folder"
+        build=$(sed -n 's/^ \* Build:  cc \([^(]*\).*/\1/p' "$program")
+        [[ -z $old ]] || build+=" $(sed -n \
+            's/^ \* .*(glibc .*: add \(.*\))/\1/p' "$program")"
+        # shellcheck disable=SC2086 # several words each
+        (cd "$folder" && ${CC:-cc} ${CPPFLAGS:-} -Wall -Wextra -Wpedantic \
+            -Werror $build) || echo "$program"
+        [[ $(echo "$folder"/* | wc -w) == 2 ]] || echo "$program: $build"
+    done 2>&1 | nothing 'not built'
+}
+
+@test "every program answers -h and --help with its usage, status 0" {
+    local program name
+
+    for program in "${programs[@]}"; do
+        program=${program%.c}
+        name=${program##*/}
+        [[ -x $program ]] || continue           # libaio is not everywhere
+        for option in -h --help; do
+            "$program" "$option" >out 2>err || echo "$name $option: status $?"
+            grep -qx "Usage: $name\( .*\)\?" <(head -n 1 out) ||
+                echo "$name $option: no usage"
+            [[ ! -s err ]] || echo "$name $option: $(cat err)"
+        done
+        grep -E '^.{81}' out || true
+    done | nothing 'help'
+}
+
+# refuses PROGRAM ARGUMENT...: usage on stderr, status 2; says if not.
+refuses() {
+    local status=0
+
+    "$@" >out 2>err || status=$?
+    [[ $status == 2 ]] || echo "${1##*/}: status $status"
+    [[ ! -s out ]] || echo "${1##*/}: $(cat out)"
+    cmp -s err <("$1" -h) || echo "${1##*/}: no usage"
+}
+
+@test "every program answers too many arguments with its usage, status 2" {
+    local program
+
+    for program in "${programs[@]}"; do
+        [[ -x ${program%.c} ]] || continue      # libaio is not everywhere
+        refuses "${program%.c}" 1 2 3 4 5 6 7 8 9 10 11 12
+    done | nothing 'too many arguments'
+}
+
+@test "every program says -x is no option of its, status 2" {
+    local program
+
+    for program in "${programs[@]}"; do
+        [[ -x ${program%.c} ]] || continue      # libaio is not everywhere
+        refuses "${program%.c}" -x
+        [[ ! -e ./-x ]] || echo "${program%.c} made a file"
+    done | nothing 'options'
+}
