@@ -128,6 +128,7 @@ static void show_mistake(const char *mistake, int result)
 
 int main(int argc, char **argv)
 {
+    static const aio_context_t constant;    /* 0, but cannot be written */
     unsigned nr_events = 128;
     aio_context_t ctx = 0;      /* must be 0, or io_setup says EINVAL */
     aio_context_t again;
@@ -164,7 +165,8 @@ int main(int argc, char **argv)
     again = ctx;
     show_mistake("io_setup into a context that is not 0",
                  io_setup(nr_events, &again));
-    show_mistake("io_setup into a bad address", io_setup(nr_events, NULL));
+    show_mistake("io_setup into a bad address",
+                 io_setup(nr_events, (aio_context_t *)&constant));
 
     /* Output that did not arrive (a full disk, say) is a failure too. */
     if (fflush(stdout) != 0 || ferror(stdout))
