@@ -1,0 +1,350 @@
+# Contexts: setup-destroy, context-limits, and what io_setup and io_destroy
+# do in each case.
+
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
+load helpers/common
+load helpers/probe
+chapter=01-setup-destroy
+
+max_nr() { cat /proc/sys/fs/aio-max-nr; }
+
+# A number that no context can have, though its kind is right: one more than
+# the limit. Where the limit is very high, the kernel says EINVAL first.
+one_too_many() {
+    local max
+
+    max=$(max_nr)
+    ((max < 4000000)) || skip "aio-max-nr $max is beyond any one context"
+    too_many=$((max + 1))
+}
+
+# The output with all numbers that depend on others, or on the CPUs, as N.
+without_numbers() {
+    sed -E 's/^(aio-[^:]*|ring|requests taken|reaped [^:]*): -?[0-9]+/\1: N/' \
+        <<<"$output"
+}
+
+# ---- setup-destroy ----
+
+@test "setup-destroy shows a context's life, and three mistakes" {
+    program -0 setup-destroy
+    assert_stderr ""
+    same output "$(without_numbers)" "\
+aio-max-nr: N
+aio-nr before io_setup: N
+io_setup(128): done
+aio-nr with the context: N
+io_destroy: done
+aio-nr after io_destroy: N
+io_destroy a second time: Invalid argument
+io_setup into a context that is not 0: Invalid argument
+io_setup into a bad address: Bad address"
+    assert_line "aio-max-nr: $(max_nr)"
+}
+
+@test "aio-nr rises by exactly NR_EVENTS and falls at io_destroy" {
+    local before with after
+
+    # Others use AIO too, now and then.
+    for _ in {1..20}; do
+        program -0 setup-destroy 1234
+        assert_line "io_setup(1234): done"
+        before=$(value "aio-nr before io_setup")
+        with=$(value "aio-nr with the context")
+        after=$(value "aio-nr after io_destroy")
+        ((with - before != 1234 || after != before)) || break
+    done
+    compare "$before + 1234" == "$with"
+    compare "$after" == "$before"
+}
+
+@test "setup-destroy 0: io_setup says EINVAL" {
+    program -1 setup-destroy 0
+    same output "$(without_numbers)" "\
+aio-max-nr: N
+aio-nr before io_setup: N"
+    assert_stderr "setup-destroy: io_setup: Invalid argument"
+}
+
+@test "setup-destroy over aio-max-nr: EAGAIN, both numbers and the way out" {
+    local lines_of_stderr nr
+
+    one_too_many
+    program -1 setup-destroy "$too_many"
+    mapfile -t lines_of_stderr <<<"$stderr"
+    same "number of lines" "${#lines_of_stderr[@]}" 2
+    same "first line" "${lines_of_stderr[0]}" \
+        "setup-destroy: io_setup: Resource temporarily unavailable"
+    [[ ${lines_of_stderr[1]} =~ ^aio-nr\ ([0-9]+)\  ]]
+    nr=${BASH_REMATCH[1]}
+    same "second line" "${lines_of_stderr[1]}" \
+        "aio-nr $nr and $too_many more are over aio-max-nr $(max_nr):\
+ sudo sysctl -w fs.aio-max-nr=$((nr + too_many))"
+}
+
+@test "setup-destroy for far too many events: EINVAL, and no advice" {
+    program -1 setup-destroy 5000000
+    assert_stderr "setup-destroy: io_setup: Invalid argument"
+    program setup-destroy 2147483647
+    same status "$status" 1
+}
+
+@test "setup-destroy where there is no AIO (ENOSYS) says so" {
+    local error
+
+    in_sandbox ENOSYS setup-destroy
+    same status "$status" 1
+    error="setup-destroy: io_setup: Function not implemented
+AIO is not in this kernel, or the container or sandbox forbids it: run this\
+ on a plain Linux"
+    assert_stderr "$error"
+    AIO_FAULT='io_setup@1=ENOSYS' program -1 setup-destroy
+    assert_stderr "$error"
+}
+
+@test "setup-destroy where a sandbox forbids AIO (EPERM) says so" {
+    in_sandbox EPERM setup-destroy
+    same status "$status" 1
+    assert_stderr "setup-destroy: io_setup: Operation not permitted
+AIO is not in this kernel, or the container or sandbox forbids it: run this\
+ on a plain Linux"
+}
+
+@test "setup-destroy keeps to one line for any other error, after its output" {
+    each_call_fails ENOMEM "Cannot allocate memory" setup-destroy \
+        io_setup@1 io_destroy@1
+    run -1 "$root/$chapter/setup-destroy" 0
+    same "last line" "${lines[2]}" \
+        "setup-destroy: io_setup: Invalid argument"
+}
+
+@test "setup-destroy closes what it opens" {
+    AIO_FAULT_LOG=log AIO_FAULT='io_submit@1=EIO' program -0 setup-destroy
+    same opened "$(grep fopen log)" "fopen 4"
+    same closed "$(grep fclose log)" "fclose 4"
+}
+
+@test "setup-destroy shows -1 for a number that /proc does not have" {
+    AIO_FAULT='fopen@*=ENOENT' program -0 setup-destroy
+    assert_stderr ""
+    same lines "$(grep aio- <<<"$output")" "\
+aio-max-nr: -1
+aio-nr before io_setup: -1
+aio-nr with the context: -1
+aio-nr after io_destroy: -1"
+}
+
+@test "setup-destroy and context-limits fail if output does not arrive" {
+    output_must_arrive setup-destroy context-limits
+}
+
+@test "setup-destroy: help and usage" {
+    assert_help setup-destroy
+    assert_usage setup-destroy 1 2
+    assert_usage setup-destroy -1
+    same "first line" "${stderr%%$'\n'*}" "Usage: setup-destroy [NR_EVENTS]"
+    assert_usage setup-destroy ''
+    for number in x 1x ' ' 1.5 2147483648 99999999999999999999; do
+        assert_usage setup-destroy "$number"
+        same "first line" "${stderr%%$'\n'*}" \
+            "setup-destroy: '$number' is not a number from 0 to 2147483647"
+    done
+}
+
+# ---- context-limits ----
+
+@test "context-limits shows ring, child and two contexts" {
+    program -0 context-limits
+    assert_stderr ""
+    same output "$(without_numbers)" "\
+asked for: 32 events
+aio-nr: N more than before
+ring: N places
+child: the ring is still mapped, with the same number of places
+child: io_submit of nothing: Invalid argument
+child: io_getevents: Invalid argument
+child: io_destroy: Invalid argument
+parent: io_submit of nothing: done
+requests taken: N, then: Resource temporarily unavailable
+second context: io_submit: done
+reaped from the second: N
+reaped from the first: N
+aio-nr: N more than before"
+}
+
+@test "NR_EVENTS is a floor: the ring is larger, and so is what it takes" {
+    local nr ring taken
+
+    for nr in 1 8 32 500; do
+        start "$nr" context-limits "$nr"
+    done
+    for nr in 1 8 32 500; do
+        finish "$nr" 0
+        assert_line "asked for: $nr events"
+        ring=$(value ring)
+        taken=$(value "requests taken")
+        compare "$taken" '>=' "$nr"
+        compare "$ring" '>=' "2 * $nr + 2"
+        compare "$ring" '>' "$taken"
+    done
+}
+
+@test "two contexts at once: each has places and events of its own" {
+    program -0 context-limits 8
+    assert_line "second context: io_submit: done"
+    assert_line "reaped from the second: 1"
+    assert_line "reaped from the first: $(value "requests taken")"
+}
+
+@test "context-limits: aio-nr has NR_EVENTS more, then as many as before" {
+    local counts
+
+    for _ in {1..20}; do
+        program -0 context-limits 77
+        counts=$(grep '^aio-nr' <<<"$output")
+        [[ $counts != *77\ *0\ * ]] || break
+    done
+    same aio-nr "$counts" "aio-nr: 77 more than before
+aio-nr: 0 more than before"
+}
+
+@test "context-limits: 0 is EINVAL, more than the limit EAGAIN" {
+    program -1 context-limits 0
+    assert_output ""
+    assert_error "context-limits: io_setup: Invalid argument"
+    one_too_many
+    program -1 context-limits "$too_many"
+    assert_error "context-limits: io_setup: Resource temporarily unavailable"
+}
+
+@test "context-limits where there is no AIO keeps to one line" {
+    in_sandbox ENOSYS context-limits
+    same status "$status" 1
+    assert_error "context-limits: io_setup: Function not implemented"
+}
+
+@test "context-limits names each call that fails" {
+    each_call_fails EIO "Input/output error" context-limits io_setup@2 \
+        fork@1 waitpid@1 io_submit@3 pipe@1 write@1 io_getevents@3 \
+        io_destroy@1 io_destroy@2 close@1 close@2
+}
+
+@test "context-limits goes on after EINTR, and after a short write does not" {
+    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
+        program -0 context-limits
+    assert_line "reaped from the first: $(value "requests taken")"
+    AIO_FAULT='write@1=short=0' program -1 context-limits
+    assert_error "context-limits: write: *"
+}
+
+@test "context-limits reaps what it submitted when EAGAIN comes early" {
+    AIO_FAULT='io_submit@5=EAGAIN' program -0 context-limits
+    assert_line "requests taken: 3, then: Resource temporarily unavailable"
+    assert_line "reaped from the first: 3"
+}
+
+@test "context-limits shows -1 for a number that /proc does not have" {
+    AIO_FAULT='fopen@1=ENOENT' program -0 context-limits 1
+    compare "$(value aio-nr)" '>=' 2
+}
+
+@test "context-limits fails with its child, which says why" {
+    # The parent's first lines fit into the file, the child's do not.
+    head -c 950 /dev/zero >output
+    # shellcheck disable=SC2016 # for the inner shell
+    run -1 --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 1
+        exec "$1" >>output' bash "$root/$chapter/context-limits"
+    assert_error "context-limits: standard output: File too large"
+    run ! grep -a parent output
+}
+
+@test "context-limits: help and usage" {
+    assert_help context-limits
+    assert_usage context-limits 1 2
+    assert_usage context-limits -1
+    same "first line" "${stderr%%$'\n'*}" "Usage: context-limits [NR_EVENTS]"
+    assert_usage context-limits x
+    same "first line" "${stderr%%$'\n'*}" \
+        "context-limits: 'x' is not a number from 0 to 2147483647"
+}
+
+# ---- Facts: io_setup ----
+
+@test "io_setup: an unreadable ctxp is EFAULT, before all else" {
+    fact setup_bad_address "EFAULT
+EFAULT"
+}
+
+@test "io_setup: a context that is not 0 is EINVAL" {
+    fact setup_not_zero "EINVAL
+EINVAL"
+}
+
+@test "io_setup: nr_events 0 is EINVAL" {
+    fact setup_nothing EINVAL
+}
+
+@test "io_setup: nr_events far above 4194304 is EINVAL, before EAGAIN" {
+    fact setup_too_many EINVAL
+}
+
+@test "io_setup: aio-nr + nr_events over aio-max-nr is EAGAIN" {
+    one_too_many
+    fact setup_over_limit EAGAIN
+}
+
+@test "io_setup: a ctxp that is only readable is EFAULT, and charges nothing" {
+    fact setup_read_only "EFAULT, aio-nr 0 more"
+}
+
+@test "aio-nr counts events, not contexts; falls at io_destroy and at exit" {
+    fact aio_nr_counts "three contexts for 7: 21
+destroyed: 0
+a process ended: 0"
+}
+
+@test "the ring has max(nr, 4 x CPUs) x 2 + 2 places, and whole pages" {
+    fact ring_size "1: as computed
+8: as computed
+32: as computed
+128: as computed
+512: as computed
+2048: as computed"
+}
+
+@test "a context is the address of its ring, mapped as /[aio]" {
+    fact ring_header "mapped as /[aio]: yes
+head 0, tail 0
+magic a10a10a1
+compat 1, incompat 0
+header 32
+done: head 0, tail 1, res 4
+res 4
+reaped: head 1, tail 1"
+}
+
+# ---- Facts: io_destroy ----
+
+@test "io_destroy: 0, garbage or a destroyed context is EINVAL, not EFAULT" {
+    fact destroy_bad "EINVAL
+EINVAL
+EINVAL
+EINVAL
+EINVAL
+0
+EINVAL"
+}
+
+@test "io_destroy waits for reads in flight: all data has arrived" {
+    fact destroy_waits "16
+0
+missing: 0"
+}
+
+@test "io_destroy cancels pending POLL requests" {
+    fact destroy_pending 0
+}
+
+@test "io_destroy: a thread that waits in io_getevents gets EINVAL" {
+    fact destroy_wakes EINVAL
+}

@@ -1,0 +1,1456 @@
+/*
+ * probe.c - one question to the kernel, and what it answers
+ *
+ * What io_setup, io_destroy, io_submit, io_getevents and io_pgetevents do in
+ * each case, right or wrong. Each question is a function below, named as on
+ * the command line; answers are lines such as
+ *
+ *     3                the call returned this
+ *     EINVAL           the call returned -1, and errno is this
+ *     res EFAULT       the request was taken, and the event's res is -EFAULT
+ *
+ * Files that it needs are made in the current folder.
+ *
+ * Build:  cc -pthread -o probe probe.c
+ * Usage:  ./probe QUESTION
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/capability.h>
+#include <linux/fiemap.h>
+#include <linux/filter.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREADX 4                /* in the headers as a comment only */
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+_Static_assert(sizeof(struct timespec) == 2 * sizeof(long),
+               "use SYS_io_pgetevents_time64 here");
+
+/* ---- Helpers ---- */
+
+/* The question cannot be asked here. */
+static void die(const char *call, ...)
+{
+    int error = errno;
+    va_list args;
+
+    fflush(stdout);
+    fprintf(stderr, "probe: ");
+    va_start(args, call);
+    vfprintf(stderr, call, args);
+    va_end(args);
+    fprintf(stderr, ": %s\n", strerror(error));
+    exit(EXIT_FAILURE);
+}
+
+static int io_setup(unsigned nr_events, aio_context_t *ctxp)
+{
+    return syscall(SYS_io_setup, nr_events, ctxp);
+}
+
+static int io_destroy(aio_context_t ctx)
+{
+    return syscall(SYS_io_destroy, ctx);
+}
+
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
+{
+    return syscall(SYS_io_submit, ctx, nr, list);
+}
+
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events, struct timespec *timeout)
+{
+    return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
+}
+
+/* The last parameter of io_pgetevents; no header declares it. */
+struct aio_sigset {
+    const void *sigmask;
+    size_t sigsetsize;
+};
+
+static int io_pgetevents(aio_context_t ctx, long min_nr, long nr,
+                         struct io_event *events, struct timespec *timeout,
+                         const struct aio_sigset *sigset)
+{
+    return syscall(SYS_io_pgetevents, ctx, min_nr, nr, events, timeout,
+                   sigset);
+}
+
+/* strerrorname_np() is not everywhere. */
+static const char *name_of(int error)
+{
+    static char number[16];
+
+    switch (error) {
+    case EAGAIN: return "EAGAIN";
+    case EBADF: return "EBADF";
+    case EFAULT: return "EFAULT";
+    case EFBIG: return "EFBIG";
+    case EINTR: return "EINTR";
+    case EINVAL: return "EINVAL";
+    case ENOSPC: return "ENOSPC";
+    case ENOSYS: return "ENOSYS";
+    case EOPNOTSUPP: return "EOPNOTSUPP";
+    case EPERM: return "EPERM";
+    }
+    snprintf(number, sizeof(number), "errno %d", error);
+    return number;
+}
+
+/* Prints what a call returned. */
+static void answer(long result)
+{
+    if (result == -1)
+        puts(name_of(errno));
+    else
+        printf("%ld\n", result);
+}
+
+static aio_context_t context(unsigned nr_events)
+{
+    aio_context_t ctx = 0;
+
+    if (io_setup(nr_events, &ctx) == -1)
+        die("io_setup");
+    return ctx;
+}
+
+/* The context that most questions use. */
+static aio_context_t the_context(void)
+{
+    static aio_context_t ctx;
+
+    if (ctx == 0)
+        ctx = context(8);
+    return ctx;
+}
+
+/* An address that nothing is mapped at, and memory that is only read. */
+static void *map(int protection)
+{
+    void *page = mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS,
+                      -1, 0);
+
+    if (page == MAP_FAILED)
+        die("mmap");
+    return page;
+}
+
+static void *bad_address(void)
+{
+    return map(PROT_NONE);
+}
+
+/* A file that holds `text`, opened with `flags`. */
+static int file(const char *text, int flags)
+{
+    int fd = open("probe.file", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+
+    if (fd == -1)
+        die("open");
+    if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+        die("write");
+    close(fd);
+    fd = open("probe.file", flags);
+    if (fd == -1)
+        die("open");
+    return fd;
+}
+
+/* The reading end of a pipe, and the writing end. */
+static int empty_pipe(int *write_end)
+{
+    int ends[2];
+
+    if (pipe(ends) == -1)
+        die("pipe");
+    if (write_end != NULL)
+        *write_end = ends[1];
+    return ends[0];
+}
+
+static struct iocb request(int opcode, int fd, const void *data, size_t size)
+{
+    struct iocb iocb;
+
+    memset(&iocb, 0, sizeof(iocb));
+    iocb.aio_lio_opcode = opcode;
+    iocb.aio_fildes = fd;
+    iocb.aio_buf = (uintptr_t)data;
+    iocb.aio_nbytes = size;
+    return iocb;
+}
+
+/* "Tell when this can be read": pending on an empty pipe. */
+static struct iocb poll_request(int fd)
+{
+    struct iocb iocb = request(IOCB_CMD_POLL, fd, NULL, 0);
+
+    iocb.aio_buf = POLLIN;
+    return iocb;
+}
+
+/* Done at once, for an empty pipe can be written to. */
+static struct iocb done_request(void)
+{
+    struct iocb iocb;
+    int write_end;
+
+    empty_pipe(&write_end);
+    iocb = poll_request(write_end);
+    iocb.aio_buf = POLLOUT;
+    return iocb;
+}
+
+static int submit(aio_context_t ctx, struct iocb *iocb)
+{
+    return io_submit(ctx, 1, &iocb);
+}
+
+static void must_submit(aio_context_t ctx, struct iocb iocb)
+{
+    if (submit(ctx, &iocb) != 1)
+        die("io_submit");
+}
+
+static void print_event(const struct io_event *event)
+{
+    if (event->res < 0)
+        printf("res %s\n", name_of(-event->res));
+    else
+        printf("res %lld\n", (long long)event->res);
+    if (event->res2 != 0)
+        printf("res2 %lld\n", (long long)event->res2);
+}
+
+/* Waits for one event, and prints it. */
+static void print_next(aio_context_t ctx)
+{
+    struct timespec timeout = { 10, 0 };
+    struct io_event event;
+    int n = io_getevents(ctx, 1, 1, &event, &timeout);
+
+    if (n == 1)
+        print_event(&event);
+    else
+        printf("no event\n");
+}
+
+/* Submits a request; prints why it is refused, or its event. */
+static void try(struct iocb *iocb)
+{
+    aio_context_t ctx = the_context();
+
+    if (submit(ctx, iocb) == 1)
+        print_next(ctx);
+    else
+        puts(name_of(errno));
+}
+
+static long read_number(const char *path)
+{
+    FILE *stream = fopen(path, "r");
+    long n;
+
+    if (stream == NULL)
+        die("open %s", path);
+    if (fscanf(stream, "%ld", &n) != 1)
+        die("read %s", path);
+    fclose(stream);
+    return n;
+}
+
+static long aio_nr(void)
+{
+    return read_number("/proc/sys/fs/aio-nr");
+}
+
+/*
+ * Stays on one CPU. Each CPU has a stock of places in the ring, and so a
+ * context that is full on one may not be on another.
+ */
+static void stay_here(void)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(sched_getcpu(), &set);
+    if (sched_setaffinity(0, sizeof(set), &set) == -1)
+        die("sched_setaffinity");
+}
+
+/* Fills the context with pending requests; returns how many it took. */
+static long fill(aio_context_t ctx, int fd)
+{
+    struct iocb iocb = poll_request(fd);
+    long taken = 0;
+
+    while (submit(ctx, &iocb) == 1)
+        taken++;
+    if (errno != EAGAIN)
+        die("io_submit");
+    return taken;
+}
+
+/* Interrupts again and again, until it is switched off. */
+static volatile sig_atomic_t signals;
+
+static void on_alarm(int sig)
+{
+    (void)sig;
+    signals = signals + 1;
+}
+
+static void alarms(int on)
+{
+    const struct itimerval often = { { 0, 10000 }, { 0, 10000 } };
+    const struct itimerval never = { { 0, 0 }, { 0, 0 } };
+    int error = errno;
+
+    signal(SIGALRM, on_alarm);
+    if (setitimer(ITIMER_REAL, on ? &often : &never, NULL) == -1)
+        die("setitimer");
+    errno = error;
+}
+
+/* ---- io_setup ---- */
+
+static void setup_bad_address(void)
+{
+    answer(io_setup(1, bad_address()));
+    answer(io_setup(0, bad_address()));         /* looked at first */
+}
+
+static void setup_not_zero(void)
+{
+    aio_context_t ctx = 1;
+
+    answer(io_setup(1, &ctx));
+    answer(io_setup(5000000, &ctx));
+}
+
+static void setup_nothing(void)
+{
+    aio_context_t ctx = 0;
+
+    answer(io_setup(0, &ctx));
+}
+
+static void setup_too_many(void)
+{
+    aio_context_t ctx = 0;
+
+    answer(io_setup(5000000, &ctx));
+}
+
+/* With one event in use, as many as the limit are one too many. */
+static void setup_over_limit(void)
+{
+    aio_context_t ctx = 0;
+
+    the_context();
+    answer(io_setup(read_number("/proc/sys/fs/aio-max-nr"), &ctx));
+}
+
+/* The context is made, and then unmade, as its address goes nowhere. */
+static void setup_read_only(void)
+{
+    long more = -1;
+
+    for (int i = 0; i < 50 && more != 0; i++) {
+        long before = aio_nr();
+
+        if (io_setup(1000, map(PROT_READ)) != -1 || errno != EFAULT)
+            die("io_setup into read-only memory");
+        more = aio_nr() - before;
+    }
+    printf("EFAULT, aio-nr %ld more\n", more);
+}
+
+/*
+ * How aio-nr changes: with three contexts, when they are destroyed, with
+ * those of a child, and when it has ended. Others use AIO meanwhile, so a
+ * wrong difference is asked for again.
+ */
+static void aio_nr_counts(void)
+{
+    long with = 0, destroyed = 0, left_over = 0;
+
+    for (int i = 0; i < 50; i++) {
+        aio_context_t ctx[3];
+        long before = aio_nr();
+        pid_t pid;
+
+        for (int j = 0; j < 3; j++)
+            ctx[j] = context(7);
+        with = aio_nr() - before;
+        for (int j = 0; j < 3; j++)
+            if (io_destroy(ctx[j]) == -1)
+                die("io_destroy");
+        destroyed = aio_nr() - before;
+
+        pid = fork();
+        if (pid == -1)
+            die("fork");
+        if (pid == 0) {
+            context(7);
+            _exit(0);
+        }
+        if (waitpid(pid, NULL, 0) == -1)
+            die("waitpid");
+        left_over = aio_nr() - before;
+        if (with == 21 && destroyed == 0 && left_over == 0)
+            break;
+    }
+    printf("three contexts for 7: %ld\n", with);
+    printf("destroyed: %ld\n", destroyed);
+    printf("a process ended: %ld\n", left_over);
+}
+
+/* ---- The ring ---- */
+
+struct ring {
+    unsigned id, nr, head, tail;
+    unsigned magic, compat_features, incompat_features, header_length;
+    struct io_event events[];
+};
+
+static struct ring *ring_of(aio_context_t ctx)
+{
+    return (struct ring *)(uintptr_t)ctx;
+}
+
+static void ring_header(void)
+{
+    aio_context_t ctx = context(8);
+    struct ring *ring = ring_of(ctx);
+    unsigned long start, end;
+    char line[256];
+    int found = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+
+    if (maps == NULL)
+        die("open /proc/self/maps");
+    while (fgets(line, sizeof(line), maps) != NULL)
+        if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start == ctx &&
+            strstr(line, "/[aio]") != NULL)
+            found = 1;
+    fclose(maps);
+    printf("mapped as /[aio]: %s\n", found ? "yes" : "no");
+    printf("head %u, tail %u\n", ring->head, ring->tail);
+    printf("magic %x\n", ring->magic);
+    printf("compat %u, incompat %u\n", ring->compat_features,
+           ring->incompat_features);
+    printf("header %u\n", ring->header_length);
+
+    /* An event is in the ring until it is reaped. */
+    must_submit(ctx, done_request());
+    printf("done: head %u, tail %u, res %lld\n", ring->head, ring->tail,
+           (long long)ring->events[0].res);
+    print_next(ctx);
+    printf("reaped: head %u, tail %u\n", ring->head, ring->tail);
+}
+
+/* How many CPUs there could be: "0-3,8-11" is 8. */
+static long possible_cpus(void)
+{
+    FILE *stream = fopen("/sys/devices/system/cpu/possible", "r");
+    long first, last, cpus = 0;
+    int c = ',';
+
+    if (stream == NULL)
+        return sysconf(_SC_NPROCESSORS_CONF);
+    while (c == ',' && fscanf(stream, "%ld", &first) == 1) {
+        last = first;
+        c = getc(stream);
+        if (c == '-') {
+            if (fscanf(stream, "%ld", &last) != 1)
+                die("read the possible CPUs");
+            c = getc(stream);
+        }
+        cpus += last - first + 1;
+    }
+    fclose(stream);
+    return cpus;
+}
+
+static void ring_size(void)
+{
+    static const unsigned asked[] = { 1, 8, 32, 128, 512, 2048 };
+    long page = sysconf(_SC_PAGESIZE), cpus = possible_cpus();
+
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+        aio_context_t ctx = context(asked[i]);
+        long least = asked[i] > 4 * cpus ? asked[i] : 4 * cpus;
+        long bytes = 32 + 32 * (2 * least + 2);
+        long rounded = (bytes + page - 1) / page * page;
+
+        printf("%u: %s\n", asked[i],
+               32 + 32L * ring_of(ctx)->nr == rounded ? "as computed" :
+                                                        "another size");
+    }
+}
+
+/* ---- io_destroy ---- */
+
+static void destroy_bad(void)
+{
+    static char memory[8192];
+    aio_context_t ctx = context(1);
+
+    answer(io_destroy(0));
+    answer(io_destroy((uintptr_t)memory));
+    answer(io_destroy((uintptr_t)bad_address()));
+    answer(io_destroy(-1));
+    answer(io_destroy(ctx + 64));
+    answer(io_destroy(ctx));
+    answer(io_destroy(ctx));
+}
+
+static void destroy_pending(void)
+{
+    aio_context_t ctx = context(4);
+
+    must_submit(ctx, poll_request(empty_pipe(NULL)));
+    must_submit(ctx, poll_request(empty_pipe(NULL)));
+    answer(io_destroy(ctx));
+}
+
+/* Reads in flight when the context is destroyed: their data arrives. */
+static void destroy_waits(void)
+{
+    enum { READS = 16, SIZE = 65536 };
+    static struct iocb iocbs[READS];
+    struct iocb *list[READS];
+    aio_context_t ctx = context(READS);
+    char *data;
+    int fd, missing = 0;
+
+    data = mmap(NULL, READS * SIZE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED)
+        die("mmap");
+    fd = file("", O_RDWR);
+    memset(data, 'x', SIZE);
+    for (int i = 0; i < READS; i++)
+        if (pwrite(fd, data, SIZE, (off_t)i * SIZE) != SIZE)
+            die("write");
+    if (fsync(fd) == -1)
+        die("fsync");
+    close(fd);
+    fd = open("probe.file", O_RDONLY | O_DIRECT);
+    if (fd == -1)               /* not on this filesystem: no matter */
+        fd = open("probe.file", O_RDONLY);
+    if (fd == -1)
+        die("open");
+    memset(data, 0, SIZE);
+    for (int i = 0; i < READS; i++) {
+        iocbs[i] = request(IOCB_CMD_PREAD, fd, data + i * SIZE, SIZE);
+        iocbs[i].aio_offset = (long long)i * SIZE;
+        list[i] = &iocbs[i];
+    }
+    answer(io_submit(ctx, READS, list));
+    answer(io_destroy(ctx));
+    for (int i = 0; i < READS; i++)
+        missing += data[i * SIZE] != 'x' || data[(i + 1) * SIZE - 1] != 'x';
+    printf("missing: %d\n", missing);
+}
+
+static pid_t waiter;
+
+static void *wait_in_thread(void *ctx)
+{
+    struct timespec timeout = { 20, 0 };
+    struct io_event event;
+
+    __atomic_store_n(&waiter, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
+    answer(io_getevents(*(aio_context_t *)ctx, 1, 1, &event, &timeout));
+    return NULL;
+}
+
+/* A thread sleeps in io_getevents when its context goes away. */
+static void destroy_wakes(void)
+{
+    aio_context_t ctx = context(1);
+    char path[64], state = '?';
+    pthread_t thread;
+    pid_t tid;
+
+    if (pthread_create(&thread, NULL, wait_in_thread, &ctx) != 0)
+        die("pthread_create");
+    while ((tid = __atomic_load_n(&waiter, __ATOMIC_ACQUIRE)) == 0)
+        sched_yield();
+    snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
+    for (int i = 0; i < 5000 && state != 'S'; i++) {
+        FILE *stat = fopen(path, "r");
+
+        if (stat == NULL || fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
+            die("read %s", path);
+        fclose(stat);
+        usleep(1000);
+    }
+    if (state != 'S')
+        die("the thread does not wait");
+    if (io_destroy(ctx) == -1)
+        die("io_destroy");
+    pthread_join(thread, NULL);
+}
+
+/* ---- io_submit: the call ---- */
+
+static void submit_bad_context(void)
+{
+    struct iocb iocb = done_request();
+    struct iocb *list[1] = { &iocb };
+    aio_context_t ctx = context(1);
+
+    answer(io_submit(0, 1, list));
+    answer(io_submit(0, 0, list));
+    if (io_destroy(ctx) == -1)
+        die("io_destroy");
+    answer(io_submit(ctx, 1, list));
+}
+
+static void submit_negative(void)
+{
+    struct iocb iocb = done_request();
+    struct iocb *list[1] = { &iocb };
+
+    answer(io_submit(the_context(), -1, list));
+}
+
+static void submit_nothing(void)
+{
+    answer(io_submit(the_context(), 0, NULL));
+}
+
+static void submit_bad_list(void)
+{
+    answer(io_submit(the_context(), 1, bad_address()));
+}
+
+static void submit_bad_iocb(void)
+{
+    struct iocb *list[1] = { bad_address() };
+
+    answer(io_submit(the_context(), 1, list));
+}
+
+/*
+ * The int -1 where a long is due. The list has one request, and ends where
+ * readable memory does: a call for 4294967295 requests takes that one.
+ */
+static void submit_int(void)
+{
+    struct iocb iocb = done_request();
+    char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct iocb **list = (struct iocb **)(pages + 4096) - 1;
+
+    if (pages == MAP_FAILED)
+        die("mmap");
+    if (mprotect(pages + 4096, 4096, PROT_NONE) == -1)
+        die("mprotect");
+    *list = &iocb;
+    answer(syscall(SYS_io_submit, the_context(), -1, list));
+    answer(syscall(SYS_io_submit, the_context(), -1L, list));
+}
+
+static void submit_partial(void)
+{
+    struct iocb good = done_request(), bad = poll_request(-1);
+    struct iocb *list[3] = { &good, &bad, &good };
+
+    answer(io_submit(the_context(), 3, list));
+    answer(io_submit(the_context(), 2, list + 1));
+    answer(io_submit(the_context(), 1, list + 2));
+}
+
+/* What was in the iocb is gone when the event comes. */
+static void submit_copies_iocb(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec timeout = { 10, 0 };
+    struct io_event event;
+    int write_end;
+    struct iocb iocb = poll_request(empty_pipe(&write_end));
+
+    iocb.aio_data = 42;
+    if (submit(ctx, &iocb) != 1)
+        die("io_submit");
+    memset(&iocb, 0xff, sizeof(iocb));
+    if (write(write_end, "!", 1) != 1)
+        die("write");
+    if (io_getevents(ctx, 1, 1, &event, &timeout) != 1)
+        die("io_getevents");
+    printf("data %llu\n", (unsigned long long)event.data);
+    printf("obj %s\n", event.obj == (uintptr_t)&iocb ? "the same" : "another");
+    printf("POLLIN %s\n", event.res > 0 && (event.res & POLLIN) ? "set" :
+                                                              "not set");
+}
+
+/* The same for the segments of a read that is in flight. */
+static void submit_copies_iovec(void)
+{
+    aio_context_t ctx = the_context();
+    struct iovec iov[2];
+    struct iocb iocb;
+    char *data;
+    int fd;
+
+    if (posix_memalign((void **)&data, 4096, 8192) != 0)
+        die("posix_memalign");
+    memset(data, 'x', 8192);
+    fd = file("", O_RDWR);
+    if (write(fd, data, 8192) != 8192 || fsync(fd) == -1)
+        die("write");
+    close(fd);
+    fd = open("probe.file", O_RDONLY | O_DIRECT);
+    if (fd == -1)
+        fd = open("probe.file", O_RDONLY);
+    memset(data, 0, 8192);
+    iov[0].iov_base = data + 4096;
+    iov[0].iov_len = 4096;
+    iov[1].iov_base = data;
+    iov[1].iov_len = 4096;
+    iocb = request(IOCB_CMD_PREADV, fd, iov, 2);
+    if (submit(ctx, &iocb) != 1)
+        die("io_submit");
+    memset(&iocb, 0xff, sizeof(iocb));
+    memset(iov, 0xff, sizeof(iov));
+    print_next(ctx);
+    printf("%c%c\n", data[0], data[8191]);
+}
+
+/* The second request of a batch is done, the first still waits. */
+static void submit_no_order(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec timeout = { 10, 0 };
+    struct io_event event;
+    struct iocb first, second = request(IOCB_CMD_FDSYNC, file("", O_WRONLY),
+                                        NULL, 0);
+    struct iocb *list[2] = { &first, &second };
+
+    first = poll_request(empty_pipe(NULL));
+    first.aio_data = 1;
+    second.aio_data = 2;
+    answer(io_submit(ctx, 2, list));
+    if (io_getevents(ctx, 1, 2, &event, &timeout) != 1)
+        die("io_getevents");
+    printf("done: %llu\n", (unsigned long long)event.data);
+}
+
+/* ---- io_submit: each request ---- */
+
+static void iocb_reserved2(void)
+{
+    struct iocb iocb = done_request();
+
+    iocb.aio_reserved2 = 1;
+    try(&iocb);
+}
+
+static void iocb_nbytes(void)
+{
+    static char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), data, -1);
+
+    try(&iocb);
+}
+
+/* Full, all done, one event reaped. */
+static void iocb_no_slot(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec timeout = { 10, 0 };
+    struct io_event event;
+    int write_end, fd = empty_pipe(&write_end);
+    struct iocb iocb = poll_request(fd);
+    struct ring *ring = ring_of(ctx);
+    unsigned taken;
+
+    stay_here();
+    taken = fill(ctx, fd);
+    answer(submit(ctx, &iocb));
+    if (write(write_end, "!", 1) != 1)
+        die("write");
+    for (int i = 0; i < 5000; i++) {
+        if (__atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == taken)
+            break;
+        usleep(1000);
+    }
+    answer(submit(ctx, &iocb));
+    if (io_getevents(ctx, 1, 1, &event, &timeout) != 1)
+        die("io_getevents");
+    answer(submit(ctx, &iocb));
+}
+
+static void iocb_fd(void)
+{
+    struct iocb iocb;
+    int closed = file("x", O_RDONLY);
+
+    close(closed);
+    iocb = poll_request(-1);
+    try(&iocb);
+    iocb = poll_request(closed);
+    try(&iocb);
+    iocb = request(IOCB_CMD_NOOP, -1, NULL, 0);     /* before the opcode */
+    try(&iocb);
+}
+
+static void iocb_path(void)
+{
+    static char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_PATH), data, 1);
+
+    try(&iocb);
+}
+
+static void iocb_resfd(void)
+{
+    struct iocb iocb = done_request();
+
+    iocb.aio_flags = IOCB_FLAG_RESFD;
+    iocb.aio_resfd = -1;
+    try(&iocb);
+    iocb.aio_resfd = empty_pipe(NULL);
+    try(&iocb);
+    iocb.aio_resfd = eventfd(0, 0);
+    try(&iocb);
+}
+
+/* The kernel writes aio_key. */
+static void iocb_read_only(void)
+{
+    struct iocb *iocb = map(PROT_READ | PROT_WRITE);
+
+    *iocb = done_request();
+    if (mprotect(iocb, 4096, PROT_READ) == -1)
+        die("mprotect");
+    try(iocb);
+}
+
+static void iocb_opcode(void)
+{
+    static const int opcodes[] = { PREADX, IOCB_CMD_NOOP, 9, 10, 65535 };
+    int fd = file("x", O_RDWR);
+
+    for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
+        struct iocb iocb = request(opcodes[i], fd, NULL, 0);
+
+        try(&iocb);
+    }
+}
+
+static void iocb_ioprio(void)
+{
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3,
+                                               0 };
+    struct __user_cap_data_struct none[2];
+    char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), data, 1);
+
+    iocb.aio_flags = IOCB_FLAG_IOPRIO;
+    iocb.aio_reqprio = (short)(7 << 13);        /* no such class */
+    try(&iocb);
+    memset(none, 0, sizeof(none));
+    if (syscall(SYS_capset, &header, none) == -1)
+        die("capset");
+    iocb.aio_reqprio = 1 << 13 | 4;             /* real-time */
+    try(&iocb);
+    iocb.aio_reqprio = 2 << 13 | 4;             /* best effort */
+    try(&iocb);
+}
+
+static void iocb_rw_flags(void)
+{
+    char data[1] = "y";
+    int fd = file("x", O_RDWR);
+    struct iocb iocb = request(IOCB_CMD_PREAD, fd, data, 1);
+
+    iocb.aio_rw_flags = 1 << 30;
+    try(&iocb);
+    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
+    try(&iocb);
+}
+
+static void iocb_mode(void)
+{
+    char data[1] = "y";
+    struct iocb iocb;
+
+    iocb = request(IOCB_CMD_PWRITE, file("x", O_RDONLY), data, 1);
+    try(&iocb);
+    iocb = request(IOCB_CMD_PREAD, file("x", O_WRONLY), data, 1);
+    try(&iocb);
+}
+
+static void iocb_directory(void)
+{
+    char data[1];
+    int fd = open(".", O_RDONLY);
+    struct iocb iocb = request(IOCB_CMD_PREAD, fd, data, 1);
+
+    if (fd == -1)
+        die("open");
+    try(&iocb);
+    iocb = request(IOCB_CMD_FSYNC, fd, NULL, 0);
+    try(&iocb);
+}
+
+static void iocb_iovec(void)
+{
+    static struct iovec iov[1025];
+    static char data[1];
+    int fd = file("x", O_RDONLY);
+    struct iocb iocb = request(IOCB_CMD_PREADV, fd, bad_address(), 1);
+
+    try(&iocb);
+
+    for (int i = 0; i < 1025; i++) {
+        iov[i].iov_base = data;
+        iov[i].iov_len = 1;
+    }
+    iocb = request(IOCB_CMD_PREADV, fd, iov, 1024);
+    try(&iocb);
+    iocb = request(IOCB_CMD_PREADV, fd, iov, 1025);
+    try(&iocb);
+    iocb = request(IOCB_CMD_PREADV, fd, iov, 0);
+    try(&iocb);
+    iov[0].iov_len = -1;
+    iocb = request(IOCB_CMD_PREADV, fd, iov, 1);
+    try(&iocb);
+}
+
+static void iocb_offset(void)
+{
+    char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), data, 1);
+
+    iocb.aio_offset = -1;
+    try(&iocb);
+}
+
+static void iocb_fsync(void)
+{
+    int fd = file("x", O_RDWR), write_end;
+    struct iocb iocb;
+
+    for (int opcode = IOCB_CMD_FSYNC; opcode <= IOCB_CMD_FDSYNC; opcode++) {
+        iocb = request(opcode, fd, NULL, 0);
+        try(&iocb);
+        iocb = request(opcode, fd, &iocb, 0);
+        try(&iocb);
+        iocb = request(opcode, fd, NULL, 1);
+        try(&iocb);
+        iocb = request(opcode, fd, NULL, 0);
+        iocb.aio_offset = 1;
+        try(&iocb);
+        iocb = request(opcode, fd, NULL, 0);
+        iocb.aio_rw_flags = 1;
+        try(&iocb);
+        empty_pipe(&write_end);
+        iocb = request(opcode, write_end, NULL, 0);
+        try(&iocb);
+    }
+}
+
+static void iocb_poll(void)
+{
+    struct iocb iocb;
+
+    iocb = done_request();
+    iocb.aio_offset = 1;
+    try(&iocb);
+    iocb = done_request();
+    iocb.aio_nbytes = 1;
+    try(&iocb);
+    iocb = done_request();
+    iocb.aio_rw_flags = 1;
+    try(&iocb);
+    iocb = done_request();
+    iocb.aio_buf = 0x10000;
+    try(&iocb);
+    iocb = done_request();
+    try(&iocb);
+}
+
+static void iocb_ignored(void)
+{
+    char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), data, 1);
+
+    iocb.aio_flags = ~(IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO);
+    try(&iocb);
+    iocb.aio_flags = 0;
+    iocb.aio_resfd = -1;
+    try(&iocb);
+    iocb.aio_resfd = 0;
+    iocb.aio_reqprio = (short)(7 << 13);
+    try(&iocb);
+    iocb.aio_reqprio = 0;
+    iocb.aio_key = 42;
+    try(&iocb);
+    printf("aio_key %u\n", (unsigned)iocb.aio_key);
+}
+
+/*
+ * The order of the checks: a request that is wrong in all respects. One by
+ * one they are mended, in that order, and each time the next one shows.
+ * Neighbours have different errors, where there are such.
+ */
+static void iocb_order(void)
+{
+    aio_context_t full = context(1), ctx = the_context();
+    struct iocb *iocb = map(PROT_READ | PROT_WRITE);
+    int read_only = file("x", O_RDONLY), folder = open(".", O_RDONLY);
+    static char data[1];
+    struct iovec iov = { data, 1 };
+    struct iocb *list[1];
+
+    stay_here();
+    fill(full, empty_pipe(NULL));
+
+    *iocb = request(IOCB_CMD_NOOP, -1, bad_address(), -1);
+    iocb->aio_reserved2 = 1;
+    iocb->aio_flags = IOCB_FLAG_RESFD | IOCB_FLAG_IOPRIO;
+    iocb->aio_resfd = folder;
+    iocb->aio_reqprio = (short)(7 << 13);
+    iocb->aio_rw_flags = 1 << 30;
+    iocb->aio_offset = -1;
+
+    printf("list: ");
+    answer(io_submit(full, 1, bad_address()));
+    printf("iocb unreadable: ");
+    list[0] = bad_address();
+    answer(io_submit(full, 1, list));
+    printf("aio_reserved2: ");
+    answer(submit(full, iocb));
+    iocb->aio_reserved2 = 0;
+    printf("aio_nbytes: ");
+    answer(submit(full, iocb));
+    iocb->aio_nbytes = 1;
+    printf("no slot: ");
+    answer(submit(full, iocb));
+    printf("aio_fildes: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_fildes = read_only;
+    printf("aio_resfd: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_resfd = eventfd(0, 0);
+    if (mprotect(iocb, 4096, PROT_READ) == -1)
+        die("mprotect");
+    printf("iocb not writable: ");
+    answer(submit(ctx, iocb));
+    if (mprotect(iocb, 4096, PROT_READ | PROT_WRITE) == -1)
+        die("mprotect");
+    printf("aio_lio_opcode: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_lio_opcode = IOCB_CMD_PWRITEV;
+    printf("aio_reqprio: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_reqprio = 0;
+    printf("aio_rw_flags: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_rw_flags = 0;
+    printf("open mode: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_lio_opcode = IOCB_CMD_PREADV;
+    iocb->aio_fildes = folder;
+    printf("directory: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_fildes = read_only;
+    printf("iovec: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_buf = (uintptr_t)&iov;
+    printf("aio_offset: ");
+    answer(submit(ctx, iocb));
+    iocb->aio_offset = 0;
+    printf("nothing: ");
+    answer(submit(ctx, iocb));
+}
+
+/* ---- Errors in the event ---- */
+
+static void event_bad_buffer(void)
+{
+    struct iocb iocb;
+
+    iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), bad_address(), 1);
+    try(&iocb);
+    iocb = request(IOCB_CMD_PWRITE, file("x", O_WRONLY), bad_address(), 1);
+    try(&iocb);
+}
+
+/* An address that no process has: that is seen at once. */
+static void event_no_address(void)
+{
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY),
+                               (void *)-4096, 1);
+
+    try(&iocb);
+}
+
+static void event_direct(void)
+{
+    static char pages[8192];
+    char *data = pages + (-(uintptr_t)pages & 4095);
+    struct iocb iocb;
+    int fd;
+
+    fd = file("0123456789", O_RDONLY | O_DIRECT);
+    iocb = request(IOCB_CMD_PREAD, fd, data, 4096);
+    try(&iocb);
+    iocb = request(IOCB_CMD_PREAD, fd, data, 5);
+    try(&iocb);
+    iocb.aio_nbytes = 512;
+    iocb.aio_offset = 5;
+    try(&iocb);
+}
+
+static void event_limit(void)
+{
+    static char data[8192];
+    struct rlimit limit = { 4096, 4096 };
+    struct iocb iocb = request(IOCB_CMD_PWRITE, file("", O_WRONLY), data,
+                               sizeof(data));
+
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) == -1)
+        die("setrlimit");
+    try(&iocb);
+    iocb.aio_offset = 4096;
+    try(&iocb);
+}
+
+/* To be asked on a filesystem that has room for less than 64 KiB. */
+static void event_full(void)
+{
+    static char data[65536];
+    long long size = 0;
+    struct stat st;
+    int fd = file("", O_WRONLY);
+    struct iocb iocb = request(IOCB_CMD_PWRITE, fd, data, sizeof(data));
+    struct timespec timeout = { 10, 0 };
+    struct io_event event;
+
+    if (submit(the_context(), &iocb) != 1)
+        die("io_submit");
+    if (io_getevents(the_context(), 1, 1, &event, &timeout) != 1)
+        die("io_getevents");
+    if (fstat(fd, &st) == 0)
+        size = st.st_size;
+    printf("short: %s\n", event.res > 0 && event.res < 65536 &&
+           event.res == size ? "yes" : "no");
+    iocb.aio_offset = size;
+    try(&iocb);
+}
+
+/*
+ * A read that would have to wait, and must not. On a pipe since Linux 6.4;
+ * else of a file that is not in the page cache.
+ */
+static void event_nowait(void)
+{
+    static char data[4096];
+    int fd = empty_pipe(NULL);
+    struct iocb iocb = request(IOCB_CMD_PREAD, fd, data, 1);
+
+    iocb.aio_rw_flags = RWF_NOWAIT;
+    if (submit(the_context(), &iocb) == 1) {
+        print_next(the_context());
+        return;
+    }
+    if (errno != EOPNOTSUPP)
+        die("io_submit");
+    fd = file("", O_RDWR);
+    if (write(fd, data, sizeof(data)) != sizeof(data) || fsync(fd) == -1)
+        die("write");
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    iocb.aio_fildes = fd;
+    try(&iocb);
+}
+
+static void event_append(void)
+{
+    struct iocb iocb = request(IOCB_CMD_PWRITE,
+                               file("12345", O_WRONLY | O_APPEND), "678", 3);
+    struct stat st;
+
+    iocb.aio_offset = 1;
+    try(&iocb);
+    if (stat("probe.file", &st) == -1)
+        die("stat");
+    printf("size %lld\n", (long long)st.st_size);
+}
+
+static void event_position(void)
+{
+    char data[4];
+    int fd = file("12345", O_RDWR);
+    struct iocb iocb = request(IOCB_CMD_PREAD, fd, data, 4);
+
+    try(&iocb);
+    iocb = request(IOCB_CMD_PWRITE, fd, data, 4);
+    try(&iocb);
+    printf("position %lld\n", (long long)lseek(fd, 0, SEEK_CUR));
+}
+
+static void event_end_of_file(void)
+{
+    char data[10];
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("12345", O_RDONLY), data,
+                               10);
+
+    try(&iocb);
+    iocb.aio_offset = 5;
+    try(&iocb);
+    iocb.aio_offset = 6;
+    try(&iocb);
+}
+
+/* ---- io_getevents ---- */
+
+static void getevents_bad_timeout(void)
+{
+    struct io_event event;
+
+    answer(io_getevents(the_context(), 1, 1, &event, bad_address()));
+    answer(io_getevents(0, 1, 1, &event, bad_address()));
+}
+
+static void getevents_arguments(void)
+{
+    struct timespec zero = { 0, 0 };
+    aio_context_t ctx = the_context();
+
+    must_submit(ctx, done_request());
+    answer(io_getevents(0, 0, 1, NULL, &zero));
+    answer(io_getevents(ctx, -1, 1, NULL, &zero));
+    answer(io_getevents(ctx, 0, -1, NULL, &zero));
+    answer(io_getevents(ctx, -2, -1, NULL, &zero));
+    answer(io_getevents(ctx, 2, 1, NULL, &zero));
+    answer(io_getevents(ctx, 0, 0, NULL, NULL));
+    print_next(ctx);
+}
+
+static void getevents_bad_events(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec timeout = { 10, 0 };
+
+    must_submit(ctx, done_request());
+    answer(io_getevents(ctx, 1, 1, bad_address(), &timeout));
+    print_next(ctx);
+}
+
+/* 20 ms, though no valid timespec; and a second before now. */
+static void getevents_odd_timeout(void)
+{
+    struct timespec odd = { -1, 1020000000 }, negative = { -1, 0 };
+    struct io_event event;
+
+    answer(io_getevents(the_context(), 1, 1, &event, &odd));
+    alarms(1);
+    answer(io_getevents(the_context(), 1, 1, &event, &negative));
+    alarms(0);
+}
+
+/* Time-outs are not counted down, whatever ends the wait. */
+static void getevents_keeps_timeout(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec brief = { 0, 20000000 }, timeout = { 10, 1 };
+    struct io_event events[2];
+
+    answer(io_getevents(ctx, 1, 1, events, &brief));
+    must_submit(ctx, done_request());
+    answer(io_getevents(ctx, 1, 1, events, &timeout));
+    alarms(1);
+    answer(io_getevents(ctx, 1, 1, events, &timeout));
+    alarms(0);
+    printf("%ld.%09ld %ld.%09ld\n", (long)brief.tv_sec, brief.tv_nsec,
+           (long)timeout.tv_sec, timeout.tv_nsec);
+}
+
+/* ---- io_pgetevents ---- */
+
+/* The kernel's signal set has 64 bits, the library's may have more. */
+enum { SIGSET_SIZE = 8 };
+
+static void pgetevents_plain(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec zero = { 0, 0 };
+    struct aio_sigset nothing = { NULL, 0 };
+    struct io_event event;
+
+    must_submit(ctx, done_request());
+    answer(io_pgetevents(ctx, 1, 1, &event, &zero, NULL));
+    must_submit(ctx, done_request());
+    answer(io_pgetevents(ctx, 1, 1, &event, &zero, &nothing));
+    answer(io_pgetevents(ctx, 1, 1, &event, &zero, NULL));
+}
+
+static void pgetevents_arguments(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec zero = { 0, 0 };
+    struct io_event event;
+    sigset_t mask;
+    struct aio_sigset wrong_size = { &mask, 3 };
+    struct aio_sigset bad_mask = { bad_address(), SIGSET_SIZE };
+    struct aio_sigset good = { &mask, SIGSET_SIZE };
+
+    sigemptyset(&mask);
+    answer(io_pgetevents(0, 0, 1, &event, bad_address(), &good));
+    answer(io_pgetevents(0, 0, 1, &event, &zero, bad_address()));
+    answer(io_pgetevents(ctx, 0, 1, &event, &zero, &wrong_size));
+    answer(io_pgetevents(ctx, 0, 1, &event, &zero, &bad_mask));
+    answer(io_pgetevents(0, 0, 1, &event, &zero, &good));
+    answer(io_pgetevents(ctx, 0, 1, &event, &zero, &good));
+}
+
+/* Blocked before and after, let in by the mask of the wait. */
+static void pgetevents_mask(void)
+{
+    aio_context_t ctx = the_context();
+    struct timespec brief = { 0, 20000000 }, timeout = { 10, 0 };
+    struct io_event event;
+    sigset_t all, none, after;
+    struct aio_sigset blocking = { &all, SIGSET_SIZE };
+    struct aio_sigset open = { &none, SIGSET_SIZE };
+
+    signal(SIGUSR1, on_alarm);
+    sigfillset(&all);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    raise(SIGUSR1);                             /* pending from here on */
+    answer(io_getevents(ctx, 1, 1, &event, &brief));
+    answer(io_pgetevents(ctx, 1, 1, &event, &brief, &blocking));
+    printf("handled: %d\n", (int)signals);
+    answer(io_pgetevents(ctx, 1, 1, &event, &timeout, &open));
+    printf("handled: %d\n", (int)signals);
+    sigprocmask(SIG_SETMASK, NULL, &after);
+    printf("blocked again: %d\n", sigismember(&after, SIGUSR1));
+    raise(SIGUSR1);
+    must_submit(ctx, done_request());
+    answer(io_pgetevents(ctx, 1, 1, &event, &timeout, &open));
+}
+
+/* ---- Not questions, but what tests need beside them ---- */
+
+/* sandbox ERRNO PROGRAM ...: runs it where io_setup fails with ERRNO. */
+static int sandbox(char **argv)
+{
+    int error = !strcmp(argv[0], "ENOSYS") ? ENOSYS : EPERM;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = { sizeof(filter) / sizeof(filter[0]), filter };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == -1)
+        die("prctl");
+    execv(argv[1], argv + 1);
+    die("exec %s", argv[1]);
+    return 1;
+}
+
+/* delayed FILE: how many parts of it have no place on the disk yet. */
+static int delayed(const char *path)
+{
+    enum { EXTENTS = 64 };
+    struct fiemap *map = calloc(1, sizeof(*map) +
+                                EXTENTS * sizeof(map->fm_extents[0]));
+    int fd = open(path, O_RDONLY), parts = 0;
+
+    if (map == NULL || fd == -1)
+        die("open %s", path);
+    map->fm_length = FIEMAP_MAX_OFFSET;
+    map->fm_extent_count = EXTENTS;
+    if (syscall(SYS_ioctl, fd, FS_IOC_FIEMAP, map) == -1 &&
+        errno != EOPNOTSUPP)            /* in memory only, say */
+        die("FS_IOC_FIEMAP");
+    for (unsigned i = 0; i < map->fm_mapped_extents; i++)
+        if (map->fm_extents[i].fe_flags & FIEMAP_EXTENT_DELALLOC)
+            parts++;
+    printf("%d\n", parts);
+    return EXIT_SUCCESS;
+}
+
+static const struct question {
+    const char *name;
+    void (*ask)(void);
+} questions[] = {
+#define Q(name) { #name, name }
+    Q(setup_bad_address), Q(setup_not_zero), Q(setup_nothing),
+    Q(setup_too_many), Q(setup_over_limit), Q(setup_read_only),
+    Q(aio_nr_counts), Q(ring_header), Q(ring_size), Q(destroy_bad),
+    Q(destroy_pending), Q(destroy_waits), Q(destroy_wakes),
+    Q(submit_bad_context), Q(submit_negative), Q(submit_nothing),
+    Q(submit_bad_list), Q(submit_bad_iocb), Q(submit_int), Q(submit_partial),
+    Q(submit_copies_iocb), Q(submit_copies_iovec), Q(submit_no_order),
+    Q(iocb_reserved2), Q(iocb_nbytes), Q(iocb_no_slot), Q(iocb_fd),
+    Q(iocb_path), Q(iocb_resfd), Q(iocb_read_only), Q(iocb_opcode),
+    Q(iocb_ioprio), Q(iocb_rw_flags), Q(iocb_mode), Q(iocb_directory),
+    Q(iocb_iovec), Q(iocb_offset), Q(iocb_fsync), Q(iocb_poll),
+    Q(iocb_ignored), Q(iocb_order), Q(event_bad_buffer), Q(event_no_address),
+    Q(event_direct), Q(event_limit), Q(event_full), Q(event_nowait),
+    Q(event_append), Q(event_position), Q(event_end_of_file),
+    Q(getevents_bad_timeout), Q(getevents_arguments),
+    Q(getevents_bad_events), Q(getevents_odd_timeout),
+    Q(getevents_keeps_timeout), Q(pgetevents_plain), Q(pgetevents_arguments),
+    Q(pgetevents_mask),
+};
+
+int main(int argc, char **argv)
+{
+    if (argc > 3 && !strcmp(argv[1], "sandbox"))
+        return sandbox(argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "delayed"))
+        return delayed(argv[2]);
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+        if (argc == 2 && !strcmp(argv[1], questions[i].name)) {
+            questions[i].ask();
+            return EXIT_SUCCESS;
+        }
+    fprintf(stderr, "Usage: probe QUESTION, one of\n");
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+        fprintf(stderr, "    %s\n", questions[i].name);
+    return 2;
+}
