@@ -132,16 +132,19 @@ static void submit(aio_context_t ctx, int nr, struct iocb **list)
 static int wait_for(aio_context_t ctx, int min_nr, struct io_event *events)
 {
     struct timespec timeout = { .tv_sec = 10 };
-    int n;
+    int n, got = 0;
 
-    do
-        n = io_getevents(ctx, min_nr, SOURCES, events, &timeout);
-    while (n == -1 && errno == EINTR);
-    if (n >= 0 && n < min_nr)
-        errno = ETIMEDOUT;
-    if (n < min_nr)
-        die("io_getevents");
-    return n;
+    do {
+        n = io_getevents(ctx, min_nr - got, SOURCES - got, events + got,
+                         &timeout);
+        if (n == 0 && got < min_nr)
+            errno = ETIMEDOUT;
+        if ((n == 0 && got < min_nr) || (n == -1 && errno != EINTR))
+            die("io_getevents");
+        if (n > 0)
+            got += n;
+    } while (n == -1 || got < min_nr);
+    return got;
 }
 
 /* The question: a descriptor and poll()'s events. All else must be 0. */
