@@ -111,7 +111,7 @@ AIO is not in this kernel, or the container or sandbox forbids it: run this\
 }
 
 @test "setup-destroy keeps to one line for any other error, after its output" {
-    each_call_fails ENOMEM "Cannot allocate memory" setup-destroy \
+    each_call_fails ENOSPC "No space left on device" setup-destroy \
         io_setup@1 io_destroy@1
     run -1 "$root/$chapter/setup-destroy" 0
     same "last line" "${lines[2]}" \
@@ -224,7 +224,7 @@ aio-nr: 0 more than before"
 }
 
 @test "context-limits names each call that fails" {
-    each_call_fails EIO "Input/output error" context-limits io_setup@2 \
+    each_call_fails ENOSPC "No space left on device" context-limits io_setup@2 \
         fork@1 waitpid@1 io_submit@3 pipe@1 write@1 io_getevents@3 \
         io_destroy@1 io_destroy@2 close@1 close@2
 }

@@ -18,7 +18,8 @@ setup_file() {
         -o "$BATS_FILE_TMPDIR/probe" "$BATS_TEST_DIRNAME/helpers/probe.c"
 
     # Each in an empty folder, on the filesystem that the tests are on.
-    questions=$(sed -n 's/^ *fact \([a-z_0-9]*\).*/\1/p' "$BATS_TEST_FILENAME")
+    questions=$(sed -n 's/^ *fact \([a-z_0-9]*\).*/\1/p' \
+        "$BATS_TEST_FILENAME" | sort -u)
     folder=$(mktemp -d "${AIO_TEST_DIR:-$root/tests}/.scratch.XXXXXX")
     for question in $questions; do
         mkdir "$folder/$question"

@@ -1129,7 +1129,12 @@ static void event_direct(void)
     struct iocb iocb;
     int fd;
 
-    fd = file("0123456789", O_RDONLY | O_DIRECT);
+    file("0123456789", O_RDONLY);
+    fd = open("probe.file", O_RDONLY | O_DIRECT);
+    if (fd == -1 && errno == EINVAL) {
+        puts("no O_DIRECT");
+        return;
+    }
     iocb = request(IOCB_CMD_PREAD, fd, data, 4096);
     try(&iocb);
     iocb = request(IOCB_CMD_PREAD, fd, data, 5);
