@@ -240,8 +240,8 @@ INT64(fstatfs) INT64(statfs) INT64(mkstemp) INT64(mkostemp) INT64(fcntl)
 NUMBER(posix_fallocate) ALSO(posix_fallocate, posix_fallocate64, RETURNED)
 POINTER(readdir) ALSO(readdir, readdir64, ZERO)
 POINTER(fopen) ALSO(fopen, fopen64, ZERO)
-POINTER(opendir) POINTER(fdopen)
-INT(close) INT(dup) INT(fsync) INT(fdatasync) INT(ioctl) INT(isatty)
+POINTER(opendir) POINTER(fdopen) POINTER(isatty) /* 0 is its no */
+INT(close) INT(dup) INT(fsync) INT(fdatasync) INT(ioctl)
 INT(rename) INT(renameat2) INT(link) INT(unlink) INT(mkfifo) INT(fchmod)
 INT(fchown) INT(closedir) INT(fclose) INT(fflush)
 
