@@ -243,6 +243,7 @@ int main(int argc, char **argv)
     if (errno != EAGAIN)
         die("io_submit");
     printf("requests taken: %u, then: %s\n", taken, strerror(errno));
+    printf("done while the pipe is empty: %u\n", reap(ctx, 0));
 
     /*
      * A second context has places of its own, and events of its own. Say

@@ -166,6 +166,7 @@ child: io_getevents: Invalid argument
 child: io_destroy: Invalid argument
 parent: io_submit of nothing: done
 requests taken: N, then: Resource temporarily unavailable
+done while the pipe is empty: 0
 second context: io_submit: done
 reaped from the second: N
 reaped from the first: N
@@ -212,6 +213,8 @@ aio-nr: 0 more than before"
     program -1 context-limits 0
     assert_output ""
     assert_error "context-limits: io_setup: Invalid argument"
+    program -1 context-limits 2147483647
+    assert_error "context-limits: io_setup: Invalid argument"
     one_too_many
     program -1 context-limits "$too_many"
     assert_error "context-limits: io_setup: Resource temporarily unavailable"
@@ -225,12 +228,12 @@ aio-nr: 0 more than before"
 
 @test "context-limits names each call that fails" {
     each_call_fails ENOSPC "No space left on device" context-limits io_setup@2 \
-        fork@1 waitpid@1 io_submit@3 pipe@1 write@1 io_getevents@3 \
-        io_destroy@1 io_destroy@2 close@1 close@2
+        fork@1 waitpid@1 io_submit@3 pipe@1 io_getevents@2 write@1 \
+        io_getevents@3 io_destroy@1 io_destroy@2 close@1 close@2
 }
 
 @test "context-limits goes on after EINTR, and after a short write does not" {
-    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
+    AIO_FAULT='io_getevents@2=EINTR io_getevents@4=EINTR' \
         program -0 context-limits
     assert_line "reaped from the first: $(value "requests taken")"
     AIO_FAULT='write@1=short=0' program -1 context-limits
@@ -238,9 +241,14 @@ aio-nr: 0 more than before"
 }
 
 @test "context-limits reaps what it submitted when EAGAIN comes early" {
-    AIO_FAULT='io_submit@5=EAGAIN' program -0 context-limits
+    AIO_FAULT='io_submit@5=EAGAIN' AIO_FAULT_LOG=log program -0 context-limits
     assert_line "requests taken: 3, then: Resource temporarily unavailable"
     assert_line "reaped from the first: 3"
+    # And it closes what it opens: two files before the fork, and a third.
+    same opened "$(grep '^fopen' log)" "fopen 2
+fopen 3"
+    same closed "$(grep '^fclose' log)" "fclose 2
+fclose 3"
 }
 
 @test "context-limits shows -1 for a number that /proc does not have" {

@@ -684,7 +684,7 @@ res EFBIG"
 }
 
 @test "a full disk is a short count, then ENOSPC in the event" {
-    on_small_disk 32k "$BATS_FILE_TMPDIR/probe" event_full
+    on_small_disk 64k "$BATS_FILE_TMPDIR/probe" event_full
     assert_stderr ""
     assert_output "short: yes
 res ENOSPC"

@@ -672,13 +672,14 @@ static void submit_bad_iocb(void)
 static void submit_int(void)
 {
     struct iocb iocb = done_request();
-    char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+    long page = sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    struct iocb **list = (struct iocb **)(pages + 4096) - 1;
+    struct iocb **list = (struct iocb **)(pages + page) - 1;
 
     if (pages == MAP_FAILED)
         die("mmap");
-    if (mprotect(pages + 4096, 4096, PROT_NONE) == -1)
+    if (mprotect(pages + page, page, PROT_NONE) == -1)
         die("mprotect");
     *list = &iocb;
     answer(syscall(SYS_io_submit, the_context(), -1, list));
@@ -1159,10 +1160,10 @@ static void event_limit(void)
     try(&iocb);
 }
 
-/* To be asked on a filesystem that has room for less than 64 KiB. */
+/* To be asked on a filesystem that has room for less than 256 KiB. */
 static void event_full(void)
 {
-    static char data[65536];
+    static char data[262144];
     long long size = 0;
     struct stat st;
     int fd = file("", O_WRONLY);
@@ -1176,7 +1177,7 @@ static void event_full(void)
         die("io_getevents");
     if (fstat(fd, &st) == 0)
         size = st.st_size;
-    printf("short: %s\n", event.res > 0 && event.res < 65536 &&
+    printf("short: %s\n", event.res > 0 && event.res < 262144 &&
            event.res == size ? "yes" : "no");
     iocb.aio_offset = size;
     try(&iocb);
