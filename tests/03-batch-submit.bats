@@ -486,6 +486,25 @@ failed() {
     failed
 }
 
+@test "a file size limit ends a program with an error, not by a signal" {
+    local it
+
+    for it in "${batches[@]}" partial-submit cancel; do
+        run -1 bash -c 'ulimit -f 0 && exec "$@"' - "$root/$chapter/$it" demo
+        stderr=${lines[-1]}
+        assert_error "$it: IO*_CMD_PWRITE demo: $("$probe" reason EFBIG)"
+        [[ ! -s demo ]]
+    done
+}
+
+@test "what was printed stands ahead of the error" {
+    AIO_FAULT='io_destroy@1=EIO' run -1 env \
+        LD_PRELOAD="$root/tests/helpers/fault.so" \
+        "$root/$chapter/partial-submit" demo
+    same "the first line" "${lines[0]}" "io_submit of 3: 1 taken"
+    same "the last line" "${lines[-1]}" "partial-submit: io_destroy: $eio"
+}
+
 @test "output that can't be written is an error" {
     local it
 
@@ -522,16 +541,26 @@ events: 3, all written"
 }
 
 @test "partial-submit loses nothing when more goes wrong" {
-    echo 'what was there before' >demo
-    AIO_FAULT='io_submit@1=EINTR io_submit@4=short=1 io_submit@5=EINTR
-        io_getevents@1=EINTR io_getevents@2+=short=1' \
-        program -0 partial-submit demo
-    assert_output "io_submit of 3: 1 taken
+    local some='io_submit@1=EINTR io_submit@4=short=1 io_submit@5=EINTR'
+
+    AIO_FAULT="$some io_getevents@1=EINTR io_getevents@2+=short=1" \
+        begin partial-submit demo
+    AIO_FAULT="$some io_getevents@1=short=2" begin partial-submit demo
+    while next; do
+        assert_status 0
+        assert_output "io_submit of 3: 1 taken
 io_submit of 2: Bad file descriptor
 request 2 had no descriptor: mended
 io_submit of 2: 1 taken
 io_submit of 1: 1 taken
 events: 3, all written"
+        printf 'first\nsecond\nthird\n' | cmp - "$at/demo"
+    done
+}
+
+@test "partial-submit empties a file that is longer" {
+    head -c 100 /dev/zero >demo
+    program -0 partial-submit demo
     printf 'first\nsecond\nthird\n' | cmp - demo
 }
 

@@ -250,6 +250,18 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
         calls fclose)" "1 6 1"
 }
 
+@test "chapter 5: what was printed stands ahead of the error" {
+    local it
+
+    for it in 'eventfd demo' poll-requests wait-signal; do
+        # shellcheck disable=SC2086 # a name and its argument
+        AIO_FAULT='io_destroy@1=EIO' run -1 env \
+            LD_PRELOAD="$root/tests/helpers/fault.so" "$root/$chapter/"$it
+        [[ ${#lines[@]} -gt 2 ]]
+        same "the last line" "${lines[-1]}" "${it% *}: io_destroy: $eio"
+    done
+}
+
 @test "chapter 5: output that can't be written is an error" {
     local it
 
