@@ -1,0 +1,50 @@
+# shellcheck shell=bash disable=SC2034
+name=2-res-not-res2
+chapter=02-single-write
+kind='find the bug'
+title='find the errors where they are, in res'
+reason='*res=-ENOSPC*expected: status 1*No space left*got: status 0*'
+
+check() {
+    situation 'A write that works:'
+    run demo.txt
+    expect_success
+    expect_output 'written: 27 bytes'
+    expect_file demo.txt $'Hello, asynchronous world!\n'
+    expect_calls io_submit 1+
+
+    situation 'The disk is full, so the event brings -ENOSPC:'
+    AIO_FAULT='io_getevents@1=res=-ENOSPC' run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt: No space left on device'
+
+    situation 'No file may get any size, so the event brings -EFBIG:'
+    file_limit=0 run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt: File too large'
+
+    situation 'Only 5 of 27 bytes are written:'
+    AIO_FAULT='io_getevents@1=res=5' run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt*: *'
+    expect_output ''
+
+    situation 'An interrupted wait goes on:'
+    AIO_FAULT='io_getevents@1=EINTR' run demo.txt short
+    expect_success
+    expect_output 'written: 5 bytes'
+    expect_file demo.txt short
+}
+
+hints=(
+    'Print all four fields of the event in the failing case. Which of them
+changes when the disk is full?'
+    'An error is in event.res, as a negative number. die() prints the text of
+errno, which nobody has set: errno = -event.res.'
+    'Two comparisons are needed: res < 0 is an error, and a res that is less
+than strlen(text) is a write that is not whole (set errno to EIO). Compare
+../single-write.c, the paragraph "Check".'
+)
+
+wrong=(
+    'res is looked at, but errno is not set|/errno = -event.res;/d'
+    'the sign is forgotten|s/errno = -event.res;/errno = event.res;/'
+    'a short write is taken for a whole one|s/(size_t)event.res != /0 \&\& &/'
+)

@@ -1,0 +1,252 @@
+# What the checks of exercises use. tests/tools/exercise reads this; each
+# N.K.bash beside it then says:
+#
+#     name=1-first-context            the file's name, without .c
+#     chapter=01-setup-destroy
+#     kind='fill in'                  or 'find the bug', 'extend'
+#     title='...'                     the task, a few words for the score board
+#     reason='*glob*'                 what the starter's report looks like
+#     check() { ... }                 runs the program and looks at what it did
+#     hints=( '...' '...' )           shown one by one
+#     wrong=( 'WHAT|SED' ... )        wrong answers that the tests try: a sed
+#                                     script that makes them of the solution
+#
+# A check runs in an empty folder of its own. The first expectation that is
+# not met ends it, with a report of what was expected and what came. Nobody
+# must pass by printing the right text: each check also looks at files, at
+# the calls made or at how faults are taken.
+#
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2154 # variables of the exercises and the tool
+
+# examine N.K: compiles the answer and checks it. Status 0: solved. 1: not. 2:
+# does not compile. 3: there is no such file. 77: cannot be checked here.
+examine() {
+    local id=$1 work=$scratch/$1
+
+    # shellcheck source=/dev/null
+    source "$root/tests/exercises/$id.bash"
+    child=
+    trap '[[ -z $child ]] || kill "$child" 2>/dev/null; exit 143' TERM
+    compile || exit
+    mkdir "$work/here" && cd "$work/here" || exit 1
+    check || fail 'the check passes' "status $?"
+    exit 0
+}
+
+# The compiler's messages are the learner's to read: they are not touched.
+compile() {
+    local source=$chapter/exercises/$name.c libraries=${LDLIBS-}
+
+    if [[ ! -e $from/$source ]]; then
+        echo "there is no $source"
+        return 3
+    fi
+    [[ $chapter != 07-* ]] || libraries+=' -pthread -lrt'
+    # shellcheck disable=SC2086 # several words each
+    (cd "$from" && ${CC:-cc} ${CPPFLAGS-} ${CFLAGS--O2 -g} \
+        -Wall -Wextra -Wpedantic ${LDFLAGS-} \
+        -o "$work/$name" "$source" $libraries) || return 2
+}
+
+# situation TEXT: what the runs that follow are about, for the report.
+situation() { situation=$1; }
+situation=''
+
+# skip REASON: this cannot be checked on this machine or filesystem.
+skip() {
+    echo "$1"
+    exit 77
+}
+
+# fail EXPECTED [GOT]: the report. GOT is what the last run did, if not given.
+fail() {
+    [[ -z $situation ]] || printf '%s\n' "$situation"
+    [[ -z $command ]] || printf '\n    %s\n\n' "$command"
+    printf 'expected: %s\n' "$1"
+    if (($# > 1)); then
+        printf 'got: %s\n' "$2"
+    else
+        printf 'got: %s' "$(ended)"
+        block 'on stdout' "$work/out"
+        block 'on stderr' "$work/err"
+        echo
+    fi
+    exit 1
+}
+command=''
+
+# How the last run ended.
+ended() {
+    if ((status > 128)); then
+        echo "killed by SIG$(kill -l $((status - 128)))"
+    else
+        echo "status $status"
+    fi
+}
+
+# block WHAT FILE: its first lines, indented; nothing if it is empty.
+block() {
+    [[ -s $2 ]] || return 0
+    printf ', and %s\n' "$1"
+    head -c 2000 "$2" | tr -c '\n\t -~' '?' | awk '
+        NR <= 12 { print "    " substr($0, 1, 100) }
+        NR == 13 { print "    ..." }' | sed '$!b; :last; N; b last' |
+        { printf '%s' "$(cat)"; }
+}
+
+# run [ARGUMENT...]: runs the program. Ahead of it, as needed:
+#     AIO_FAULT='SPEC...'   calls fail; see tests/helpers/fault.c
+#     late=yes              io_submit returns before anything is transferred;
+#                           see tests/helpers/late.c
+#     watch=yes             notes requests in $work/watch; see watch.c there
+#     file_limit=KIB        no file may get longer
+#     input=FILE            its standard input
+#     try='COMMAND'         what the report tells the learner to run instead
+# Afterwards: $status, $output, $errors (texts), $work/out, $work/err (the
+# same as files), and the calls made for `calls`. A program that runs too
+# long, or is killed, has failed.
+run() {
+    local preload=tests/helpers/fault.so limit=${EXERCISE_LIMIT:-5}
+    local out=$work/out err=$work/err
+
+    runs=$((runs + 1))
+    [[ -z ${late-} ]] || preload+=" tests/helpers/late.so"
+    [[ -z ${watch-} ]] || preload="tests/helpers/watch.so $preload"
+    explain "$@"
+    rm -f "$work/calls" "$work/watch"
+    if [[ ${file_limit-} ]]; then       # that would hold for $work/out, too
+        mkfifo "$work/out-pipe" "$work/err-pipe" 2>/dev/null
+        out=$work/out-pipe err=$work/err-pipe
+        timeout "$limit" cat <"$out" >"$work/out" &
+        timeout "$limit" cat <"$err" >"$work/err" &
+    fi
+    (
+        ulimit -f "${file_limit:-65536}" -c 0
+        export AIO_FAULT AIO_FAULT_LOG=$work/calls
+        [[ -z ${watch-} ]] || export AIO_WATCH=$work/watch
+        preload=${preload//tests\//$root/tests/}
+        exec timeout -k 1 "$limit" \
+            env LD_PRELOAD="$preload" "$work/$name" "$@"
+    ) <"${input:-/dev/null}" >"$out" 2>"$err" &
+    child=$!
+    { wait "$child"; } 2>/dev/null
+    status=$?
+    child=
+    wait
+    output=$(tr -d '\0' <"$work/out")
+    errors=$(tr -d '\0' <"$work/err")
+    if [[ ${EXERCISE_RECORD-} ]]; then
+        mkdir -p "$EXERCISE_RECORD/$id"
+        cp "$work/out" "$EXERCISE_RECORD/$id/$runs.out"
+        cp "$work/err" "$EXERCISE_RECORD/$id/$runs.err"
+        echo "$status" >"$EXERCISE_RECORD/$id/$runs.status"
+    fi
+    if ((status == 124 || status == 137)); then
+        fail 'it ends by itself' \
+            "stopped: it was still running after $limit seconds"
+    fi
+    ((status < 128)) || fail 'it ends by itself'
+}
+runs=0
+
+# explain [ARGUMENT...]: puts into $command what a learner types to see the
+# same as the run that follows.
+explain() {
+    local first=''
+
+    [[ -z ${file_limit-} ]] || first+="ulimit -f $file_limit; "
+    [[ -z ${AIO_FAULT-} ]] || first+="AIO_FAULT='$AIO_FAULT' "
+    if [[ ${late-} ]]; then
+        first+="LD_PRELOAD='$preload' "
+    elif [[ ${AIO_FAULT-} ]]; then
+        first+="LD_PRELOAD=$preload "
+    fi
+    command=$chapter/exercises/$name${*:+ $*}${input:+ <$input}
+    if ((${#first} + ${#command} > 70)); then
+        first+=$'\\\n        '
+    fi
+    command=$first$command
+    [[ -z ${file_limit-} ]] || command="($command)"
+    command=${try:-$command}
+}
+
+# expect_status N
+expect_status() {
+    ((status == $1)) || fail "status $1"
+}
+
+# expect_success: status 0, and nothing on stderr.
+expect_success() {
+    [[ $status == 0 && -z $errors ]] || fail 'status 0, nothing on stderr'
+}
+
+# expect_error GLOB: status 1, and one line on stderr, "PROGRAM: GLOB".
+expect_error() {
+    # shellcheck disable=SC2053 # a pattern on purpose
+    [[ $status == 1 && $errors == "$name: "$1 && $errors != *$'\n'* ]] ||
+        fail "status 1, and one line on stderr"$'\n'"    $name: $1"
+}
+
+# expect_output TEXT: the whole of stdout.
+expect_output() {
+    [[ $output == "$1" ]] ||
+        fail "on stdout"$'\n'"    ${1//$'\n'/$'\n'    }"
+}
+
+# expect_line GLOB: one of stdout's lines.
+expect_line() {
+    local line
+
+    while IFS= read -r line; do
+        # shellcheck disable=SC2053 # a pattern on purpose
+        [[ $line != $1 ]] || return 0
+    done <<<"$output"
+    fail "a line on stdout"$'\n'"    $1"
+}
+
+# expect_file FILE TEXT: what it holds, to the byte.
+expect_file() {
+    printf %s "$2" >"$work/expected"
+    expect_same "$1" "$work/expected"
+}
+
+# expect_same FILE EXPECTED: both files hold the same.
+expect_same() {
+    local differ size
+
+    [[ -e $1 ]] || fail "it makes $1" 'there is no such file'
+    cmp -s "$1" "$2" && return
+    size=$(stat -c %s "$2")
+    differ=$(cmp "$1" "$2" 2>&1 | sed -n 's/.* byte \([0-9]*\).*/\1/p')
+    if ((size <= 200)); then
+        fail "$1 holds $size bytes"$'\n'"$(sed 's/^/    /' "$2")" \
+            "$(stat -c %s "$1") bytes"$'\n'"$(head -c 200 "$1" |
+                tr -c '\n\t -~' '?' | sed 's/^/    /')"
+    fi
+    fail "$1 holds $size bytes" \
+        "$(stat -c %s "$1") bytes; not as expected from byte $differ on"
+}
+
+# calls CALL: how often the last run made it, as fault.so has counted.
+calls() {
+    awk -v call="$1" '$1 == call { n += $2 } END { print n + 0 }' \
+        "$work/calls" 2>/dev/null || echo 0
+}
+
+# expect_calls CALL N: exactly N of them. N+: at least N. A-B: from A to B.
+expect_calls() {
+    local n
+
+    n=$(calls "$1")
+    case $2 in
+    *+)
+        ((n >= ${2%+})) || fail "$1 is called, at least ${2%+} times" "$n times"
+        ;;
+    *-*)
+        ((n >= ${2%-*} && n <= ${2#*-})) ||
+            fail "$1 is called ${2%-*} to ${2#*-} times" "$n times"
+        ;;
+    *) ((n == $2)) || fail "$1 is called, $2 times" "$n times" ;;
+    esac
+}

@@ -1,0 +1,264 @@
+/*
+ * late.c - makes every request late, as a slow disk does
+ *
+ * A library to preload. io_submit() only looks at the requests and copies
+ * them, as the kernel does; they are really submitted when the program next
+ * waits: in io_getevents(), io_pgetevents(), io_cancel(), io_destroy(),
+ * epoll_wait(), epoll_pwait(), poll(), ppoll(), or a read() of what is no
+ * file. So whoever frees or changes a buffer in flight, or takes a request
+ * for done because io_submit() has returned, meets what would be rare luck
+ * on a fast disk, and never happen through the page cache.
+ *
+ * Build:  cc -shared -fPIC -o late.so late.c -ldl -pthread
+ * Usage:  LD_PRELOAD=tests/helpers/late.so PROGRAM ...
+ *
+ * Ahead of it may stand watch.so and fault.so: they see what the program
+ * does, not what this makes of it. What io_submit refuses here are unknown
+ * opcodes, bad descriptors, aio_reserved2, and an FSYNC of a part; what the
+ * kernel refuses later for another reason ends the program: one line on
+ * stderr, status 99. An event in the mapped ring has the address of a copy
+ * in `obj`.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A request that the program believes to be in flight. */
+struct late {
+    struct iocb iocb;           /* the kernel gets this one */
+    struct iocb *original;
+    aio_context_t ctx;
+    int submitted;
+    struct late *next;
+};
+
+static struct late *first;
+static struct late **end = &first;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void *next_of(const char *name)
+{
+    return dlsym(RTLD_NEXT, name);
+}
+
+static long next_syscall(long number, long a, long b, long c, long d, long e,
+                         long f)
+{
+    static long (*next)(long, ...);
+
+    if (next == NULL)
+        next = (long (*)(long, ...))(uintptr_t)next_of("syscall");
+    return next(number, a, b, c, d, e, f);
+}
+
+/* The errno with which the kernel would refuse the request; 0 if it may. */
+static int bad(const struct iocb *iocb)
+{
+    if (iocb->aio_reserved2 != 0)
+        return EINVAL;
+    if (fcntl(iocb->aio_fildes, F_GETFD) == -1)
+        return EBADF;
+    if ((iocb->aio_flags & IOCB_FLAG_RESFD) &&
+        fcntl(iocb->aio_resfd, F_GETFD) == -1)
+        return EBADF;
+    if (iocb->aio_lio_opcode > IOCB_CMD_PWRITEV ||
+        iocb->aio_lio_opcode == 4 || iocb->aio_lio_opcode == IOCB_CMD_NOOP)
+        return EINVAL;
+    if ((iocb->aio_lio_opcode == IOCB_CMD_FSYNC ||
+         iocb->aio_lio_opcode == IOCB_CMD_FDSYNC) &&
+        (iocb->aio_buf || iocb->aio_nbytes || iocb->aio_offset))
+        return EINVAL;
+    return 0;
+}
+
+/*
+ * A taken request has a hold on its file: the program may close it. So the
+ * copy has descriptors of its own. They are high ones, for programs that
+ * print theirs.
+ */
+static int own(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 100);
+}
+
+static long submit(aio_context_t ctx, long nr, struct iocb **list)
+{
+    long n;
+
+    for (n = 0; n < nr; n++) {
+        struct late *late;
+
+        errno = bad(list[n]);
+        if (errno != 0)
+            return n > 0 ? n : -1;
+        late = calloc(1, sizeof(*late));
+        if (late == NULL)
+            return n > 0 ? n : -1;
+        list[n]->aio_key = 0;
+        late->iocb = *list[n];
+        late->iocb.aio_fildes = own(late->iocb.aio_fildes);
+        if (late->iocb.aio_flags & IOCB_FLAG_RESFD)
+            late->iocb.aio_resfd = own(late->iocb.aio_resfd);
+        late->original = list[n];
+        late->ctx = ctx;
+        *end = late;
+        end = &late->next;
+    }
+    return n;
+}
+
+/* Submits what has waited; without room in the context, a part of it. */
+static void flush(void)
+{
+    int error = errno;
+
+    pthread_mutex_lock(&mutex);
+    for (struct late *late = first; late != NULL; late = late->next) {
+        struct iocb *list[1] = { &late->iocb };
+
+        if (late->submitted)
+            continue;
+        if (next_syscall(SYS_io_submit, late->ctx, 1, (long)list,
+                         0, 0, 0) < 1) {
+            if (errno == EAGAIN)
+                break;
+            dprintf(STDERR_FILENO, "late.so: io_submit: %s\n",
+                    strerror(errno));
+            _exit(99);
+        }
+        late->submitted = 1;
+        close(late->iocb.aio_fildes);
+        if (late->iocb.aio_flags & IOCB_FLAG_RESFD)
+            close(late->iocb.aio_resfd);
+    }
+    pthread_mutex_unlock(&mutex);
+    errno = error;
+}
+
+/* The request that an event is of. From now on it is nobody's. */
+static void put_back(struct io_event *event)
+{
+    pthread_mutex_lock(&mutex);
+    for (struct late **at = &first; *at != NULL; at = &(*at)->next) {
+        struct late *late = *at;
+
+        if (event->obj != (uintptr_t)&late->iocb)
+            continue;
+        event->obj = (uintptr_t)late->original;
+        *at = late->next;
+        if (end == &late->next)
+            end = at;
+        free(late);
+        break;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+static struct iocb *copy_of(const struct iocb *original)
+{
+    for (struct late *late = first; late != NULL; late = late->next)
+        if (late->original == original)
+            return &late->iocb;
+    return (struct iocb *)(uintptr_t)original;
+}
+
+long syscall(long number, ...)
+{
+    long a[6], result;
+    va_list list;
+
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+
+    switch (number) {
+    case SYS_io_submit:
+        if (a[1] < 1)
+            break;
+        pthread_mutex_lock(&mutex);
+        result = submit(a[0], a[1], (struct iocb **)a[2]);
+        pthread_mutex_unlock(&mutex);
+        return result;
+    case SYS_io_cancel:
+        flush();
+        a[1] = (long)copy_of((struct iocb *)a[1]);
+        break;
+    case SYS_io_destroy:
+    case SYS_io_getevents:
+    case SYS_io_pgetevents:
+        flush();
+        break;
+    }
+    result = next_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (number == SYS_io_getevents || number == SYS_io_pgetevents)
+        for (long i = 0; i < result; i++)
+            put_back((struct io_event *)a[3] + i);
+    return result;
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
+{
+    int (*next)(int, struct epoll_event *, int, int) =
+        (int (*)(int, struct epoll_event *, int, int))(uintptr_t)
+        next_of("epoll_wait");
+
+    flush();
+    return next(fd, events, max, timeout);
+}
+
+int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout,
+                const sigset_t *mask)
+{
+    int (*next)(int, struct epoll_event *, int, int, const sigset_t *) =
+        (int (*)(int, struct epoll_event *, int, int, const sigset_t *))
+        (uintptr_t)next_of("epoll_pwait");
+
+    flush();
+    return next(fd, events, max, timeout, mask);
+}
+
+int poll(struct pollfd *fds, nfds_t nr, int timeout)
+{
+    int (*next)(struct pollfd *, nfds_t, int) =
+        (int (*)(struct pollfd *, nfds_t, int))(uintptr_t)next_of("poll");
+
+    flush();
+    return next(fds, nr, timeout);
+}
+
+int ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *timeout,
+          const sigset_t *mask)
+{
+    int (*next)(struct pollfd *, nfds_t, const struct timespec *,
+                const sigset_t *) =
+        (int (*)(struct pollfd *, nfds_t, const struct timespec *,
+                 const sigset_t *))(uintptr_t)next_of("ppoll");
+
+    flush();
+    return next(fds, nr, timeout, mask);
+}
+
+ssize_t read(int fd, void *buffer, size_t length)
+{
+    ssize_t (*next)(int, void *, size_t) =
+        (ssize_t (*)(int, void *, size_t))(uintptr_t)next_of("read");
+    struct stat stat;
+
+    if (fstat(fd, &stat) == 0 && !S_ISREG(stat.st_mode))
+        flush();
+    return next(fd, buffer, length);
+}
