@@ -1,0 +1,705 @@
+# POSIX AIO: posix-aio, suspend, signal, callback, listio, cancel, fsync,
+# one-queue-per-file, and what the C library does in each case. Where glibc
+# and musl differ, what is expected is that of the one that the programs
+# were built with.
+
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
+load helpers/common
+chapter=07-posix-aio
+
+# The probe is built as the programs were. One of its questions takes a
+# second: it is asked now, and what it said is looked at in the last test.
+setup_file() {
+    build=$(cat "$BATS_TEST_DIRNAME/.built-with" 2>/dev/null) ||
+        build="${CC:-cc} ${CPPFLAGS-} ${CFLAGS-}"
+    cd "$BATS_FILE_TMPDIR" || return 1
+    eval "$build -o probe '$BATS_TEST_DIRNAME/helpers/posix-probe.c'" \
+        -pthread -lrt
+    library=$(./probe library)
+    export build library
+    { ./probe idle >idle.out 2>&1; echo "status $?" >idle.done; } 3>&- &
+}
+
+# probe QUESTION: what the C library does; see helpers/posix-probe.c.
+probe() {
+    run -0 --separate-stderr timeout 60 "$BATS_FILE_TMPDIR/probe" "$1"
+    assert_stderr ""
+}
+
+# on GLIBC MUSL: prints what holds for this library.
+on() {
+    if [[ $library == glibc ]]; then
+        printf '%s' "$1"
+    else
+        printf '%s' "$2"
+    fi
+}
+
+# EIO and ETIMEDOUT as the library puts it.
+eio() { on 'Input/output error' 'I/O error'; }
+etimedout() { on 'Connection timed out' 'Operation timed out'; }
+
+# The whole of stdout is a line that names the library, and TEXT.
+assert_output_after_library() {
+    # shellcheck disable=SC2053 # a pattern on purpose
+    [[ ${lines[0]} == $(on 'C library: glibc 2.[0-9]*' \
+        'C library: musl, or another') ]] ||
+        same "first line" "${lines[0]}" "C library: ..."
+    same "stdout after its first line" "${output#*$'\n'}" "$1"
+}
+
+# blocks LETTERS: prints 4096 times the first letter, then the second ...
+blocks() {
+    local i
+
+    for ((i = 0; i < ${#1}; i++)); do
+        printf '%4096s' '' | tr ' ' "${1:i:1}"
+    done
+}
+
+# faults PROGRAM: standard input has lines SPEC: ERROR. With that fault the
+# program must end with status 1 and the line `PROGRAM: ERROR`.
+faults() {
+    local line error status
+
+    while read -r line; do
+        rm -f demo.txt
+        status=0
+        error=$(timeout 60 env LD_PRELOAD="$root/tests/helpers/fault.so" \
+            AIO_FAULT="${line%%: *}" "$root/$chapter/$1" demo.txt \
+            2>&1 >/dev/null) || status=$?
+        same "with $line" "status $status, $error" "status 1, $1: ${line#*: }"
+    done
+}
+
+# ---- All programs ----
+
+writers=(posix-aio suspend signal callback listio cancel fsync)
+programs=("${writers[@]}" one-queue-per-file)
+
+@test "each program has a usage text, for help and for wrong arguments" {
+    local name path help arguments error status
+
+    for name in "${programs[@]}"; do
+        path=$root/$chapter/$name
+        help=$(timeout 60 "$path" -h 2>stderr)
+        same "$name -h" "${help%%$'\n'*}" "Usage: $name FILE"
+        same "$name --help" "$(timeout 60 "$path" --help 2>>stderr)" "$help"
+        same "$name's stderr" "$(cat stderr)" ""
+        for arguments in "" "demo.txt more"; do
+            # shellcheck disable=SC2086 # none, or several
+            error=$(timeout 60 "$path" $arguments 2>&1 >stdout) || status=$?
+            same "$name $arguments" "status $status, $error" "status 2, $help"
+            [[ ! -s stdout && ! -e demo.txt ]]
+        done
+    done
+}
+
+@test "each program names a FILE that cannot be made" {
+    local name
+
+    for name in "${writers[@]}"; do
+        program -1 "$name" no/demo.txt
+        assert_error "$name: open no/demo.txt: No such file or directory"
+    done
+    program -1 one-queue-per-file no/demo.txt
+    assert_error "one-queue-per-file: mkfifo no/demo.txt: No such file or \
+directory"
+}
+
+@test "each program says that FILE is read-only" {
+    local name
+
+    touch demo.txt
+    chmod 444 demo.txt
+    for name in "${writers[@]}"; do
+        run -1 --separate-stderr without_override "$root/$chapter/$name" \
+            demo.txt
+        assert_error "$name: open demo.txt: Permission denied"
+    done
+}
+
+@test "a write to a full disk fails in the request, and names it" {
+    local name
+
+    for name in "${writers[@]}"; do
+        program -1 "$name" /dev/full
+        if [[ $name == listio ]]; then
+            assert_error "listio: LIO_WRITE /dev/full: No space left on device"
+        else
+            assert_error "$name: aio_write /dev/full: No space left on device"
+        fi
+    done
+}
+
+@test "a file size limit is an error in the request, not a kill" {
+    local name
+
+    for name in "${writers[@]}"; do
+        # Its messages go through a pipe, which has no size.
+        run -1 bash -c "ulimit -f 0; '$root/$chapter/$name' demo.txt 2>&1 |
+            cat; exit \${PIPESTATUS[0]}"
+        [[ ${lines[-1]} == "$name: "*"WRITE demo.txt: File too large" ||
+            ${lines[-1]} == "$name: aio_write demo.txt: File too large" ]] ||
+            same "last line" "${lines[-1]}" "$name: ... File too large"
+    done
+}
+
+@test "a write that ends early, at a limit, is reported with its count" {
+    local name
+
+    for name in signal callback listio; do
+        run -1 bash -c "ulimit -f 1; '$root/$chapter/$name' demo.txt 2>&1 |
+            cat; exit \${PIPESTATUS[0]}"
+        [[ ${lines[-1]} == "$name: "*" demo.txt: only 1024 of 4096 bytes: $(
+            eio)" ]] || same "last line" "${lines[-1]}" "$name: ... only ..."
+    done
+}
+
+@test "output that does not arrive is a failure" {
+    local name
+
+    for name in "${programs[@]}"; do
+        rm -f demo.txt
+        run -1 --separate-stderr bash -c \
+            "'$root/$chapter/$name' demo.txt >/dev/full"
+        assert_error "$name: standard output: No space left on device"
+    done
+}
+
+@test "each program closes what it has opened, and checks that" {
+    local name call count opened closed
+
+    for name in "${programs[@]}"; do
+        rm -f demo.txt log
+        timeout 60 env LD_PRELOAD="$root/tests/helpers/fault.so" \
+            AIO_FAULT_LOG=log "$root/$chapter/$name" demo.txt >/dev/null
+        opened=0 closed=0
+        while read -r call count; do
+            case $call in
+            open | dup | signalfd) opened=$((opened + count)) ;;
+            pipe) opened=$((opened + 2 * count)) ;;
+            close) closed=$((closed + count)) ;;
+            esac
+        done <log
+        same "$name: descriptors closed" "$closed" "$opened"
+        for call in 1 "$closed"; do
+            rm -f demo.txt
+            AIO_FAULT="close@$call=EIO" program -1 "$name" demo.txt
+            assert_error "$name: close *: $(eio)"
+        done
+    done
+}
+
+@test "waits sleep in aio_suspend, and go on when they are interrupted" {
+    local name first
+
+    for name in posix-aio signal listio cancel fsync; do
+        # signal does not wait so for the first three of its requests
+        first=1
+        [[ $name != signal ]] || first=4
+        rm -f demo.txt
+        AIO_FAULT="aio_error@$first=EINPROGRESS aio_suspend@1=EINTR" \
+            program -0 "$name" demo.txt
+        rm -f demo.txt
+        AIO_FAULT="aio_error@$first+=EINPROGRESS aio_suspend@1+=EBADF" \
+            program -1 "$name" demo.txt
+        assert_error "$name: aio_suspend: Bad file descriptor"
+    done
+}
+
+@test "a program of this chapter needs no flags to be built" {
+    local cc
+
+    read -r cc _ <<<"$build"
+    "$cc" "$root/$chapter/posix-aio.c" -o alone
+    run -0 ./alone demo.txt
+}
+
+# ---- posix-aio ----
+
+@test "posix-aio writes, reads back, and is told in three ways" {
+    echo "a longer text, to be emptied by the program" >demo.txt
+    program -0 posix-aio demo.txt
+    assert_stderr ""
+    assert_output "\
+aio_write: 1 request taken
+aio_suspend: it is done
+aio_error: 0, aio_return: 27
+aio_read: 1 request taken
+read back: the same
+told by a signal: si_code SI_ASYNCIO, si_value our request
+read back: the same
+told by a callback: in another thread, value our request
+read back: the same"
+    same demo.txt "$(cat demo.txt)" "Hello, asynchronous world!"
+}
+
+@test "posix-aio names each call that fails" {
+    faults posix-aio <<END
+aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+aio_error@*=EBADF: aio_write demo.txt: Bad file descriptor
+aio_return@1=EINVAL: aio_return: Invalid argument
+aio_read@1=EAGAIN: aio_read demo.txt: Resource temporarily unavailable
+sigaction@1=EINVAL: sigaction: Invalid argument
+sigprocmask@1=EINVAL: sigprocmask: Invalid argument
+aio_read@2=EINVAL: aio_read demo.txt: Invalid argument
+ppoll@1=EINVAL: ppoll: Invalid argument
+sem_init@1=ENOSYS: sem_init: Function not implemented
+aio_read@3=EAGAIN: aio_read demo.txt: Resource temporarily unavailable
+clock_gettime@1=EINVAL: clock_gettime: Invalid argument
+sem_timedwait@1=ETIMEDOUT: sem_timedwait: $(etimedout)
+sem_post@1=EINVAL: sem_post: Invalid argument
+sem_destroy@1=EBUSY: sem_destroy: $(on 'Device or resource busy' \
+        'Resource busy')
+END
+}
+
+@test "posix-aio goes on waiting for a notification after a signal" {
+    AIO_FAULT="ppoll@1=EINTR sem_timedwait@1=EINTR" \
+        program -0 posix-aio demo.txt
+    assert_line "read back: the same"
+}
+
+@test "posix-aio notices if what it reads is not what it wrote" {
+    # In a FIFO there is already something else to read.
+    mkfifo demo.fifo
+    exec 9<>demo.fifo
+    printf '%27s' 'not the text' >&9
+    program -1 posix-aio demo.fifo
+    exec 9>&-
+    assert_error "posix-aio: read back demo.fifo: $(eio)"
+}
+
+# ---- suspend ----
+
+@test "suspend shows all that aio_suspend can say" {
+    program -0 suspend demo.txt
+    assert_stderr ""
+    assert_output_after_library "\
+pipe, NULL or FILE: 0
+  pipe: EINPROGRESS
+  FILE: 0
+again: 0
+only the pipe, 10 ms: -1 EAGAIN
+only the pipe, 0 ms: -1 EAGAIN
+only the pipe, and a signal: -1 EINTR
+only NULL, 10 ms: $(on 0 '-1 EAGAIN')
+pipe: EINPROGRESS
+pipe with a byte in it: 0"
+    same demo.txt "$(cat demo.txt)" "Hello, asynchronous world!"
+}
+
+@test "suspend names each call that fails" {
+    faults suspend <<END
+pipe@1=EMFILE: pipe: $(on 'Too many open files' 'No file descriptors available')
+aio_read@1=EAGAIN: aio_read pipe: Resource temporarily unavailable
+aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+aio_suspend@1=EINVAL: aio_suspend: Invalid argument
+sigaction@1=EINVAL: sigaction: Invalid argument
+write@1=EPIPE: write pipe: Broken pipe
+END
+}
+
+@test "aio_suspend may return before a callback has run" {
+    probe suspend_before_callback
+    assert_output "\
+aio_write: 0
+callback is over: no
+callback: 0"
+}
+
+# ---- signal ----
+
+@test "signal takes every signal, by a handler, sigtimedwait and a signalfd" {
+    local way expected=""
+
+    for way in handler sigtimedwait signalfd; do
+        expected+="\
+$way: 3 signals
+  request 0: told of 1 time, 4096 bytes
+  request 1: told of 1 time, 4096 bytes
+  request 2: told of 1 time, 4096 bytes
+"
+    done
+    program -0 signal demo.txt
+    assert_stderr ""
+    assert_output "${expected%$'\n'}"
+    cmp demo.txt <(blocks abcdefghi)
+}
+
+@test "signal names each call that fails" {
+    faults signal <<END
+sigprocmask@1=EINVAL: sigprocmask: Invalid argument
+sigaction@1=EINVAL: sigaction: Invalid argument
+aio_write@2=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+ppoll@1=EINVAL: ppoll: Invalid argument
+aio_write@5=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+sigtimedwait@2=EAGAIN: sigtimedwait: Resource temporarily unavailable
+signalfd@1=EMFILE: signalfd: $(on 'Too many open files' \
+        'No file descriptors available')
+read@1=EIO: read signalfd: $(eio)
+END
+}
+
+@test "signal goes on waiting when it is interrupted" {
+    AIO_FAULT="sigtimedwait@1=EINTR" program -0 signal demo.txt
+    assert_line "signalfd: 3 signals"
+}
+
+@test "signals of the same number queue if they are real-time signals" {
+    probe signals_queue
+    assert_output "\
+SIGRTMIN: 3 of 3
+SIGUSR1: 1 of 3"
+}
+
+@test "a zeroed sigevent is SIGEV_SIGNAL with signal 0" {
+    probe zeroed_sigevent
+    assert_output "\
+sigev_notify: SIGEV_SIGNAL, signal 0
+aio_write: 0
+aio_return: 5"
+}
+
+# ---- callback ----
+
+@test "callback runs each callback in a thread of its own or in the worker" {
+    program -0 callback demo.txt
+    assert_stderr ""
+    assert_output_after_library "\
+chain: 4 callbacks, 0 in main's thread
+threads in the first callback: $(on 2 1) more
+SIGUSR1, which main has blocked, is there: $(on 'not blocked' blocked)
+all at once: 4 callbacks, 0 in main's thread"
+    cmp demo.txt <(blocks abcdefgh)
+}
+
+@test "callback names each call that fails, in a callback too" {
+    faults callback <<END
+sigprocmask@1=EINVAL: sigprocmask: Invalid argument
+sem_init@1=ENOSYS: sem_init: Function not implemented
+opendir@1=EMFILE: opendir /proc/self/task: $(on 'Too many open files' \
+        'No file descriptors available')
+aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+aio_write@3=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+aio_error@2=EIO: aio_write demo.txt: only 0 of 4096 bytes: $(eio)
+sem_timedwait@1=ETIMEDOUT: sem_timedwait: $(etimedout)
+sem_post@1=EINVAL: sem_post: Invalid argument
+aio_write@6=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+sem_destroy@1=EINVAL: sem_destroy: Invalid argument
+END
+}
+
+# ---- listio ----
+
+@test "listio takes requests by the list, and finds the one that failed" {
+    program -0 listio demo.txt
+    assert_stderr ""
+    assert_output_after_library "\
+LIO_WAIT: all are done
+  request 0: 4096 bytes
+  request 1: 4096 bytes
+  request 2: 4096 bytes
+LIO_NOWAIT: told by one signal, si_code SI_ASYNCIO, si_value 42
+  request 0: 4096 bytes
+  request 1: 4096 bytes
+  request 2: 4096 bytes
+one cannot be done: -1 EIO
+  request 0: 4096 bytes
+  request 1: EBADF
+  request 2: 4096 bytes
+one has no descriptor: -1 $(on EIO EAGAIN)
+  request 0: 4096 bytes
+  request 1: EBADF
+  request 2: $(on 4096 0) bytes
+mode 77: $(on '-1 EINVAL' 0)"
+    cmp demo.txt <(blocks "$(on dbd dbc)")
+}
+
+@test "listio names each call that fails" {
+    faults listio <<END
+open@2=EMFILE: open demo.txt: $(on 'Too many open files' \
+        'No file descriptors available')
+pthread_sigmask@1=EINVAL: pthread_sigmask: Invalid argument
+lio_listio@1=EAGAIN: lio_listio: Resource temporarily unavailable
+pthread_sigmask@2=EINVAL: pthread_sigmask: Invalid argument
+sigprocmask@1=EINVAL: sigprocmask: Invalid argument
+lio_listio@2=EAGAIN: lio_listio: Resource temporarily unavailable
+sigtimedwait@1=EAGAIN: sigtimedwait: Resource temporarily unavailable
+lio_listio@3=EBADF: lio_listio: Bad file descriptor
+END
+}
+
+@test "listio waits with all signals blocked, and only then" {
+    cat >masks.c <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdio.h>
+
+int lio_listio(int mode, void *list, int n, void *event)
+{
+    int (*next)(int, void *, int, void *) =
+        (int (*)(int, void *, int, void *))dlsym(RTLD_NEXT, "lio_listio");
+    sigset_t mask;
+
+    sigprocmask(SIG_BLOCK, NULL, &mask);
+    fprintf(stderr, "%s: %d%d\n", mode == 0 ? "LIO_WAIT" : "another",
+            sigismember(&mask, SIGINT), sigismember(&mask, SIGALRM));
+    return next(mode, list, n, event);
+}
+END
+    eval "$build -w -shared -fPIC -o masks.so masks.c -ldl"
+    run -0 --separate-stderr env LD_PRELOAD=./masks.so \
+        "$root/$chapter/listio" demo.txt
+    assert_stderr "\
+LIO_WAIT: 11
+another: 00
+LIO_WAIT: 11
+LIO_WAIT: 11
+another: 00"
+}
+
+@test "lio_listio(LIO_WAIT) with signals blocked is not interrupted" {
+    probe listio_blocked
+    assert_output "\
+lio_listio: 0
+aio_return: 1"
+}
+
+@test "lio_listio(LIO_WAIT) that is interrupted crashes on glibc, later" {
+    ulimit -c 0
+    run timeout 60 "$BATS_FILE_TMPDIR/probe" listio_crash
+    if [[ $library == glibc ]]; then
+        assert_output "lio_listio: -1 EINTR"
+        ((status > 128)) || same status "$status" "death by a signal"
+    else
+        assert_output "\
+lio_listio: -1 EINTR
+aio_return: 1"
+    fi
+}
+
+@test "a list is no single system call: a thread for each of its requests" {
+    probe listio_threads
+    assert_output "\
+lio_listio: 0
+3 requests, 3 threads"
+}
+
+# ---- cancel ----
+
+@test "cancel takes back what is queued; what is running, only on musl" {
+    program -0 cancel demo.txt
+    assert_stderr ""
+    if [[ $library == glibc ]]; then
+        assert_output_after_library "\
+running: AIO_NOTCANCELED
+  request 0: aio_error EINPROGRESS
+queued: AIO_CANCELED
+  request 1: aio_error ECANCELED, aio_return -1
+all of the pipe: AIO_NOTCANCELED
+  request 0: aio_error EINPROGRESS
+  request 2: aio_error ECANCELED, aio_return -1
+a byte into the pipe
+  request 0: aio_error 0, aio_return 1
+done: AIO_ALLDONE
+all of FILE: AIO_ALLDONE
+not its descriptor: -1 EINVAL
+no descriptor: -1 EBADF"
+    else
+        assert_output_after_library "\
+running: AIO_CANCELED
+  request 0: aio_error ECANCELED, aio_return -1
+queued: AIO_CANCELED
+  request 1: aio_error ECANCELED, aio_return -1
+all of the pipe: AIO_CANCELED
+  request 0: aio_error ECANCELED, aio_return -1
+  request 2: aio_error ECANCELED, aio_return -1
+a byte into the pipe
+  request 0: aio_error ECANCELED, aio_return -1
+done: AIO_ALLDONE
+all of FILE: AIO_ALLDONE
+not its descriptor: -1 EINVAL
+no descriptor: -1 EBADF"
+    fi
+    same demo.txt "$(cat demo.txt)" "Hello, asynchronous world!"
+}
+
+@test "cancel names each call that fails" {
+    faults cancel <<END
+pipe@1=EMFILE: pipe: $(on 'Too many open files' 'No file descriptors available')
+aio_read@2=EAGAIN: aio_read pipe: Resource temporarily unavailable
+aio_cancel@1=EBADF: aio_cancel: Bad file descriptor
+aio_cancel@3=EBADF: aio_cancel: Bad file descriptor
+write@1=EPIPE: write pipe: Broken pipe
+aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+aio_cancel@5=EBADF: aio_cancel: Bad file descriptor
+END
+}
+
+@test "a request that is cancelled notifies, like any that is done" {
+    probe cancel_notifies
+    assert_output "\
+aio_read: 0
+aio_cancel: 0
+signal: value 2, ECANCELED"
+}
+
+@test "close takes requests back on musl; on glibc they hit another file" {
+    if [[ $library == glibc ]]; then
+        probe close_queued
+        assert_output "\
+the first: 2097152
+the second: 1
+in the other pipe: 'w'"
+    else
+        probe close_read
+        assert_output "\
+close: 0
+aio_error: ECANCELED"
+    fi
+}
+
+@test "aio_cancel of a write behind a write to a pipe hangs on musl" {
+    if [[ $library == glibc ]]; then
+        probe cancel_behind_write
+        assert_output "\
+both are in flight
+aio_cancel: 0"
+    else
+        run -137 timeout -s KILL 0.5 "$BATS_FILE_TMPDIR/probe" \
+            cancel_behind_write
+        assert_output "both are in flight"
+    fi
+}
+
+# ---- fsync ----
+
+@test "fsync is done after the writes that were queued before it" {
+    program -0 fsync demo.txt
+    assert_stderr ""
+    assert_output "\
+O_DSYNC: durable are 20 bytes
+O_SYNC: durable are 16 bytes
+pipe: write EINPROGRESS, fsync EINPROGRESS
+pipe is read: write 0, fsync EINVAL
+neither: -1 EINVAL"
+    same demo.txt "$(cat demo.txt)" "\
+as fdatasync() does
+as fsync() does"
+}
+
+@test "fsync names each call that fails" {
+    faults fsync <<END
+aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
+aio_fsync@1=EAGAIN: aio_fsync demo.txt: Resource temporarily unavailable
+aio_fsync@2=EINVAL: aio_fsync demo.txt: Invalid argument
+pipe@1=EMFILE: pipe: $(on 'Too many open files' 'No file descriptors available')
+aio_write@3=EAGAIN: aio_write pipe: Resource temporarily unavailable
+aio_fsync@3=EAGAIN: aio_fsync pipe: Resource temporarily unavailable
+read@1=EIO: read pipe: $(eio)
+END
+}
+
+@test "fsync says so if the file cannot be synced" {
+    program -1 fsync /dev/null
+    assert_error "fsync: aio_fsync /dev/null: Invalid argument"
+}
+
+@test "aio_fsync of a descriptor that is none fails at once with EBADF" {
+    probe fsync_bad_fd
+    assert_output "aio_fsync: -1 EBADF"
+}
+
+# ---- one-queue-per-file, and requests in general ----
+
+@test "glibc runs one request of a descriptor at a time, musl all" {
+    program -0 one-queue-per-file demo.fifo
+    assert_stderr ""
+    assert_output_after_library "\
+two reads, one descriptor: $(on 1 2) at a time
+two reads, two descriptors: 2 at a time
+read, then write, one descriptor: the read got $(on "'m', main 'w'" "'w'")
+read, then write, a copy by dup(): the read got 'w'
+read, then write, a second open(): the read got 'w'"
+    [[ ! -e demo.fifo ]]
+}
+
+@test "one-queue-per-file does not touch a FILE that exists" {
+    echo precious >demo.txt
+    program -1 one-queue-per-file demo.txt
+    assert_error "one-queue-per-file: mkfifo demo.txt: File exists"
+    same demo.txt "$(cat demo.txt)" precious
+}
+
+@test "one-queue-per-file names each call that fails, and removes FILE" {
+    local open='open demo.txt: Permission denied'
+
+    faults one-queue-per-file <<END
+open@1=EACCES: $open
+open@2=EACCES: $open
+dup@1=EACCES: dup: Permission denied
+opendir@1=EACCES: opendir /proc/self/task: Permission denied
+aio_read@1=EAGAIN: aio_read: Resource temporarily unavailable
+write@1=EIO: write FIFO: $(eio)
+aio_error@*=EIO: aio_read: $(eio)
+aio_return@1=EIO: aio_read: $(eio)
+aio_read@5=EAGAIN: aio_read: Resource temporarily unavailable
+aio_write@1=EAGAIN: aio_write: Resource temporarily unavailable
+END
+    [[ ! -e demo.txt ]]
+    AIO_FAULT=unlink@1=EACCES program -1 one-queue-per-file demo.txt
+    assert_error "one-queue-per-file: unlink demo.txt: Permission denied"
+}
+
+@test "glibc has at most 20 threads for requests, musl one for each" {
+    probe pool
+    assert_output "25 requests, $(on 20 25) threads"
+}
+
+@test "aio_init sets glibc's number of threads, before the first request" {
+    probe pool_of_two
+    assert_output "$(on $'5 requests, 2 threads\n5 requests, 0 threads' \
+        '5 requests, 5 threads')"
+}
+
+@test "aio_read of a descriptor that is none: 0 on glibc, EBADF later" {
+    probe bad_fd
+    assert_output "\
+aio_read: $(on 0 '-1 EBADF')
+aio_error: EBADF
+aio_return: 0"
+}
+
+@test "aio_reqprio below 0 is refused by glibc and ignored by musl" {
+    probe reqprio
+    assert_output "aio_write: $(on '-1 EINVAL' 0)"
+}
+
+@test "aio_error returns the error and leaves errno alone" {
+    probe error_is_returned
+    assert_output "aio_error: EBADF, errno as before"
+}
+
+@test "aio_return gives the same answer a second time" {
+    probe return_twice
+    assert_output "\
+aio_return: 5
+aio_return again: 5"
+}
+
+@test "a thread without work leaves, on glibc after a second" {
+    local naps
+
+    for ((naps = 0; naps < 200; naps++)); do
+        [[ ! -s $BATS_FILE_TMPDIR/idle.done ]] || break
+        sleep 0.1
+    done
+    same status "$(cat "$BATS_FILE_TMPDIR/idle.done")" "status 0"
+    # On musl it may have left before it is counted for the first time.
+    output=$(cat "$BATS_FILE_TMPDIR/idle.out")
+    [[ $library == glibc ]] || output=${output##*$'\n'}
+    assert_output "threads in the end: 1"
+}

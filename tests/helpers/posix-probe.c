@@ -1,0 +1,558 @@
+/*
+ * posix-probe.c - one question to the C library's POSIX AIO
+ *
+ * What it does in cases that no program of the course shows. Each question
+ * is a function below, named as on the command line; it answers in lines.
+ * Files that it needs are made in the current folder.
+ *
+ * Build:  cc -o posix-probe posix-probe.c (glibc before 2.34: -lrt -pthread)
+ * Usage:  ./posix-probe QUESTION
+ */
+#define _GNU_SOURCE
+#include <aio.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MUCH = 2 << 20 };        /* bytes, more than any pipe holds */
+
+static const struct timespec limit = { 10, 0 };
+
+static void die(const char *call)
+{
+    int error = errno;
+
+    fflush(stdout);
+    fprintf(stderr, "posix-probe: %s: %s\n", call, strerror(error));
+    exit(EXIT_FAILURE);
+}
+
+static const char *name_of(int error)
+{
+    switch (error) {
+    case 0:
+        return "0";
+    case EAGAIN:
+        return "EAGAIN";
+    case EBADF:
+        return "EBADF";
+    case ECANCELED:
+        return "ECANCELED";
+    case EINPROGRESS:
+        return "EINPROGRESS";
+    case EINTR:
+        return "EINTR";
+    case EINVAL:
+        return "EINVAL";
+    default:
+        return strerror(error);
+    }
+}
+
+/* Prints what a call returned. */
+static void answer(const char *call, long result)
+{
+    if (result == -1)
+        printf("%s: -1 %s\n", call, name_of(errno));
+    else
+        printf("%s: %ld\n", call, result);
+}
+
+static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes)
+{
+    memset(aiocb, 0, sizeof(*aiocb));
+    aiocb->aio_fildes = fd;
+    aiocb->aio_buf = data;
+    aiocb->aio_nbytes = nbytes;
+    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+}
+
+static void wait_for(const struct aiocb *aiocb)
+{
+    const struct aiocb *const list[1] = { aiocb };
+
+    while (aio_error(aiocb) == EINPROGRESS)
+        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+            die("aio_suspend");
+}
+
+static void start_read(struct aiocb *aiocb, int fd, char *letter)
+{
+    prepare(aiocb, fd, letter, 1);
+    if (aio_read(aiocb) == -1)
+        die("aio_read");
+}
+
+static void start_write(struct aiocb *aiocb, int fd, void *data, size_t nbytes)
+{
+    prepare(aiocb, fd, data, nbytes);
+    if (aio_write(aiocb) == -1)
+        die("aio_write");
+}
+
+static int scratch_file(void)
+{
+    int fd = open("probe-file", O_RDWR | O_CREAT | O_TRUNC, 0666);
+
+    if (fd == -1)
+        die("open");
+    return fd;
+}
+
+static void make_pipe(int ends[2])
+{
+    if (pipe(ends) == -1)
+        die("pipe");
+}
+
+static void write_byte(int fd)
+{
+    if (write(fd, "!", 1) != 1)
+        die("write");
+}
+
+static int count_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    struct dirent *entry;
+    int threads = 0;
+
+    if (dir == NULL)
+        die("opendir");
+    while ((entry = readdir(dir)) != NULL)
+        threads += entry->d_name[0] != '.';
+    closedir(dir);
+    return threads;
+}
+
+static void on_signal(int signo)
+{
+    (void)signo;
+}
+
+/* From now on a signal comes, and again and again; or no more. */
+static void ticking(int on)
+{
+    struct itimerval ticks = { { 0, on * 1000 }, { 0, on * 1000 } };
+    struct sigaction action;
+
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_signal;
+    if (sigaction(SIGALRM, &action, NULL) == -1)
+        die("sigaction");
+    if (setitimer(ITIMER_REAL, &ticks, NULL) == -1)
+        die("setitimer");
+}
+
+/* ---- The questions ---- */
+
+static void library(void)
+{
+#ifdef __GLIBC__
+    puts("glibc");
+#else
+    puts("musl");
+#endif
+}
+
+/* A descriptor that is none: when is that said? */
+static void bad_fd(void)
+{
+    struct aiocb aiocb;
+    char letter;
+
+    prepare(&aiocb, -1, &letter, 1);
+    answer("aio_read", aio_read(&aiocb));
+    wait_for(&aiocb);
+    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
+    answer("aio_return", aio_return(&aiocb) == -1 ? 0 : 1);
+}
+
+static void fsync_bad_fd(void)
+{
+    struct aiocb aiocb;
+
+    prepare(&aiocb, -1, NULL, 0);
+    answer("aio_fsync", aio_fsync(O_SYNC, &aiocb));
+}
+
+static void reqprio(void)
+{
+    struct aiocb aiocb;
+    char letter = 'x';
+
+    prepare(&aiocb, scratch_file(), &letter, 1);
+    aiocb.aio_reqprio = -1;
+    answer("aio_write", aio_write(&aiocb));
+    wait_for(&aiocb);
+}
+
+/* aio_error() returns the error, and leaves errno alone. */
+static void error_is_returned(void)
+{
+    int fd = open("/dev/null", O_WRONLY);
+    struct aiocb aiocb;
+    char letter;
+    int error;
+
+    start_read(&aiocb, fd, &letter);
+    wait_for(&aiocb);
+    errno = EXDEV;
+    error = aio_error(&aiocb);
+    printf("aio_error: %s, errno %s\n", name_of(error),
+           errno == EXDEV ? "as before" : "changed");
+}
+
+static void return_twice(void)
+{
+    struct aiocb aiocb;
+    char text[] = "hello";
+
+    start_write(&aiocb, scratch_file(), text, 5);
+    wait_for(&aiocb);
+    answer("aio_return", aio_return(&aiocb));
+    answer("aio_return again", aio_return(&aiocb));
+}
+
+/* A sigevent that was only zeroed is not SIGEV_NONE, though it harms none. */
+static void zeroed_sigevent(void)
+{
+    struct aiocb aiocb;
+    char text[] = "hello";
+
+    prepare(&aiocb, scratch_file(), text, 5);
+    memset(&aiocb.aio_sigevent, 0, sizeof(aiocb.aio_sigevent));
+    printf("sigev_notify: %s, signal %d\n",
+           aiocb.aio_sigevent.sigev_notify == SIGEV_SIGNAL ? "SIGEV_SIGNAL" :
+           "another", aiocb.aio_sigevent.sigev_signo);
+    answer("aio_write", aio_write(&aiocb));
+    wait_for(&aiocb);
+    answer("aio_return", aio_return(&aiocb));
+}
+
+/* Three signals while the signal is blocked: how many arrive? */
+static void count_signals(const char *what, int signo)
+{
+    const struct timespec at_once = { 0, 0 };
+    const union sigval value = { 0 };
+    sigset_t set;
+    int arrived = 0;
+
+    sigemptyset(&set);
+    sigaddset(&set, signo);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        die("sigprocmask");
+    for (int i = 0; i < 3; i++)
+        if (sigqueue(getpid(), signo, value) == -1)
+            die("sigqueue");
+    while (sigtimedwait(&set, NULL, &at_once) == signo)
+        arrived++;
+    printf("%s: %d of 3\n", what, arrived);
+}
+
+static void signals_queue(void)
+{
+    count_signals("SIGRTMIN", SIGRTMIN);
+    count_signals("SIGUSR1", SIGUSR1);
+}
+
+static sem_t go, ran;
+
+static void on_completion(union sigval value)
+{
+    (void)value;
+    if (sem_wait(&go) == 0)
+        sem_post(&ran);
+}
+
+/* The callback waits for what main does after aio_suspend(). */
+static void suspend_before_callback(void)
+{
+    struct aiocb aiocb;
+    struct timespec until;
+    char text[] = "hello";
+
+    if (sem_init(&go, 0, 0) == -1 || sem_init(&ran, 0, 0) == -1)
+        die("sem_init");
+    prepare(&aiocb, scratch_file(), text, 5);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
+    aiocb.aio_sigevent.sigev_notify_function = on_completion;
+    answer("aio_write", aio_write(&aiocb));
+    wait_for(&aiocb);
+    printf("callback is over: %s\n", sem_trywait(&ran) == 0 ? "yes" : "no");
+    sem_post(&go);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += limit.tv_sec;
+    answer("callback", sem_timedwait(&ran, &until));
+}
+
+/* Reads from as many empty pipes: how many threads? */
+static void threads_for(int requests)
+{
+    struct aiocb aiocbs[32];
+    char letters[32];
+    int ends[32][2], before = count_threads();
+
+    for (int i = 0; i < requests; i++) {
+        make_pipe(ends[i]);
+        start_read(&aiocbs[i], ends[i][0], &letters[i]);
+    }
+    printf("%d requests, %d threads\n", requests, count_threads() - before);
+    for (int i = 0; i < requests; i++)
+        write_byte(ends[i][1]);
+    for (int i = 0; i < requests; i++)
+        wait_for(&aiocbs[i]);
+}
+
+static void pool(void)
+{
+    threads_for(25);
+}
+
+/* aio_init() is glibc's, and counts only before the first request. */
+static void pool_of_two(void)
+{
+#ifdef __GLIBC__
+    struct aioinit init = { .aio_threads = 2, .aio_num = 64 };
+
+    aio_init(&init);
+    threads_for(5);
+    init.aio_threads = 4;
+    aio_init(&init);
+#endif
+    threads_for(5);
+}
+
+static void listio_threads(void)
+{
+    struct aiocb aiocbs[3], *list[3];
+    char letters[3];
+    int ends[3][2], before = count_threads();
+
+    for (int i = 0; i < 3; i++) {
+        make_pipe(ends[i]);
+        prepare(&aiocbs[i], ends[i][0], &letters[i], 1);
+        aiocbs[i].aio_lio_opcode = LIO_READ;
+        list[i] = &aiocbs[i];
+    }
+    answer("lio_listio", lio_listio(LIO_NOWAIT, list, 3, NULL));
+    printf("3 requests, %d threads\n", count_threads() - before);
+    for (int i = 0; i < 3; i++)
+        write_byte(ends[i][1]);
+    for (int i = 0; i < 3; i++)
+        wait_for(&aiocbs[i]);
+}
+
+/*
+ * A worker without work leaves, after a second or at once. The first count
+ * is good only if it was taken within that second.
+ */
+static void idle(void)
+{
+    const struct timespec nap = { 0, 10000000 };
+    struct timespec done, counted;
+    struct aiocb aiocb;
+    char text[] = "hello";
+    double seconds;
+    int threads;
+
+    start_write(&aiocb, scratch_file(), text, 5);
+    clock_gettime(CLOCK_MONOTONIC, &done);
+    wait_for(&aiocb);
+    threads = count_threads();
+    clock_gettime(CLOCK_MONOTONIC, &counted);
+    seconds = counted.tv_sec - done.tv_sec +
+              (counted.tv_nsec - done.tv_nsec) / 1e9;
+    if (seconds < 0.9 && threads != 2)
+        printf("it left early: %d threads\n", threads);
+    for (int naps = 0; count_threads() > 1 && naps < 1000; naps++)
+        nanosleep(&nap, NULL);
+    printf("threads in the end: %d\n", count_threads());
+}
+
+/* Is the one who waits for a request told that it was taken back? */
+static void cancel_notifies(void)
+{
+    struct aiocb first, second;
+    char letters[2];
+    siginfo_t info;
+    sigset_t set;
+    int ends[2];
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        die("sigprocmask");
+    make_pipe(ends);
+    start_read(&first, ends[0], &letters[0]);
+    prepare(&second, ends[0], &letters[1], 1);
+    second.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+    second.aio_sigevent.sigev_signo = SIGRTMIN;
+    second.aio_sigevent.sigev_value.sival_int = 2;
+    answer("aio_read", aio_read(&second));
+    answer("aio_cancel", aio_cancel(ends[0], &second));
+    if (sigtimedwait(&set, &info, &limit) == -1)
+        die("sigtimedwait");
+    printf("signal: value %d, %s\n", info.si_value.sival_int,
+           name_of(aio_error(&second)));
+}
+
+/* The descriptor of a read that waits is closed. */
+static void close_read(void)
+{
+    struct aiocb aiocb;
+    char letter;
+    int ends[2];
+
+    make_pipe(ends);
+    start_read(&aiocb, ends[0], &letter);
+    answer("close", close(ends[0]));
+    wait_for(&aiocb);
+    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
+}
+
+/*
+ * Two writes to one pipe, and its descriptor is closed while the first is
+ * under way; then the number is another pipe's. Where does the second go?
+ */
+static void close_queued(void)
+{
+    static char much[MUCH];
+    struct aiocb first, second;
+    char letter = 'w', got = '?';
+    int one[2], two[2];
+    ssize_t n, drained = 1;
+
+    make_pipe(one);
+    make_pipe(two);
+    start_write(&first, one[1], much, sizeof(much));
+    start_write(&second, one[1], &letter, 1);
+    if (read(one[0], &got, 1) != 1)     /* now the first is under way */
+        die("read");
+    if (close(one[1]) == -1)
+        die("close");
+    if (dup(two[1]) != one[1])
+        die("dup");
+    while (drained < MUCH && (n = read(one[0], much, sizeof(much))) > 0)
+        drained += n;
+    wait_for(&first);
+    wait_for(&second);
+    answer("the first", aio_return(&first));
+    answer("the second", aio_return(&second));
+    if (read(two[0], &got, 1) == 1)
+        printf("in the other pipe: '%c'\n", got);
+}
+
+/* A write that waits for the write before it, both to a pipe. */
+static void cancel_behind_write(void)
+{
+    static char much[MUCH];
+    struct aiocb first, second;
+    char letter = 'w', got;
+    int ends[2];
+
+    make_pipe(ends);
+    start_write(&first, ends[1], much, sizeof(much));
+    start_write(&second, ends[1], &letter, 1);
+    if (read(ends[0], &got, 1) != 1)    /* now the first is under way */
+        die("read");
+    printf("both are in flight\n");
+    fflush(stdout);
+    answer("aio_cancel", aio_cancel(ends[1], &second));
+}
+
+/* lio_listio(LIO_WAIT) of a read that waits, interrupted. */
+__attribute__((noinline))
+static void listio_interrupted(struct aiocb *aiocb, int fd, char *letter)
+{
+    struct aiocb *list[1] = { aiocb };
+
+    prepare(aiocb, fd, letter, 1);
+    aiocb->aio_lio_opcode = LIO_READ;
+    ticking(1);
+    answer("lio_listio", lio_listio(LIO_WAIT, list, 1, NULL));
+    ticking(0);
+}
+
+/* Other calls soon use the stack that it has used. */
+__attribute__((noinline))
+static void use_stack(void)
+{
+    volatile char stack[16384];
+
+    for (size_t i = 0; i < sizeof(stack); i++)
+        stack[i] = 0x55;
+}
+
+static void listio_crash(void)
+{
+    struct aiocb aiocb;
+    char letter;
+    int ends[2];
+
+    make_pipe(ends);
+    listio_interrupted(&aiocb, ends[0], &letter);
+    fflush(stdout);
+    use_stack();
+    write_byte(ends[1]);
+    wait_for(&aiocb);
+    answer("aio_return", aio_return(&aiocb));
+}
+
+/* The same while signals are blocked: it cannot be interrupted. */
+static void listio_blocked(void)
+{
+    struct aiocb aiocb, *list[1] = { &aiocb };
+    sigset_t all, old;
+    char letter;
+    int ends[2];
+
+    make_pipe(ends);
+    prepare(&aiocb, ends[0], &letter, 1);
+    aiocb.aio_lio_opcode = LIO_READ;
+    sigfillset(&all);
+    if (sigprocmask(SIG_SETMASK, &all, &old) == -1)
+        die("sigprocmask");
+    if (signal(SIGALRM, on_signal) == SIG_ERR || raise(SIGALRM) != 0)
+        die("raise");
+    write_byte(ends[1]);
+    answer("lio_listio", lio_listio(LIO_WAIT, list, 1, NULL));
+    if (sigprocmask(SIG_SETMASK, &old, NULL) == -1)
+        die("sigprocmask");
+    answer("aio_return", aio_return(&aiocb));
+}
+
+static const struct question {
+    const char *name;
+    void (*ask)(void);
+} questions[] = {
+#define Q(name) { #name, name }
+    Q(library), Q(bad_fd), Q(fsync_bad_fd), Q(reqprio), Q(error_is_returned),
+    Q(return_twice), Q(zeroed_sigevent), Q(signals_queue),
+    Q(suspend_before_callback), Q(pool), Q(pool_of_two), Q(listio_threads),
+    Q(idle), Q(cancel_notifies), Q(close_read), Q(close_queued),
+    Q(cancel_behind_write), Q(listio_crash), Q(listio_blocked),
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+        if (argc == 2 && !strcmp(argv[1], questions[i].name)) {
+            questions[i].ask();
+            return EXIT_SUCCESS;
+        }
+    fprintf(stderr, "Usage: posix-probe QUESTION, one of\n");
+    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
+        fprintf(stderr, "    %s\n", questions[i].name);
+    return 2;
+}
