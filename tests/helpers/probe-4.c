@@ -1,0 +1,314 @@
+/*
+ * probe-4.c - questions about O_DIRECT, and what the kernel answers
+ *
+ * What chapter 4's programs do not show by themselves. A question is a word
+ * on the command line, and a function below. Files that it needs are made in
+ * the current folder, as probe.file.
+ *
+ * Build:  cc -o probe-4 probe-4.c
+ * Usage:  ./probe-4 QUESTION [FILE]
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum { BLOCK = 65536 };         /* a multiple of all alignments there are */
+
+static const char *path = "probe.file";
+
+/* The question cannot be asked here. */
+static void die(const char *call, ...)
+{
+    int error = errno;
+    va_list args;
+
+    fflush(stdout);
+    fprintf(stderr, "probe-4: ");
+    va_start(args, call);
+    vfprintf(stderr, call, args);
+    va_end(args);
+    fprintf(stderr, ": %s\n", strerror(error));
+    exit(EXIT_FAILURE);
+}
+
+/* The file, new and empty, past the page cache if that can be had. */
+static int new_file(void)
+{
+    const int flags = O_RDWR | O_CREAT | O_TRUNC;
+    int fd = open(path, flags | O_DIRECT, 0666);
+
+    if (fd == -1 && errno == EINVAL)
+        fd = open(path, flags, 0666);
+    if (fd == -1)
+        die("open");
+    return fd;
+}
+
+/* BLOCKs of memory, aligned to one. */
+static char *blocks(int nr)
+{
+    void *memory;
+
+    errno = posix_memalign(&memory, BLOCK, (size_t)nr * BLOCK);
+    if (errno != 0)
+        die("posix_memalign");
+    return memset(memory, 'x', (size_t)nr * BLOCK);
+}
+
+static aio_context_t context(void)
+{
+    static aio_context_t ctx;
+
+    if (ctx == 0 && syscall(SYS_io_setup, 8, &ctx) == -1)
+        die("io_setup");
+    return ctx;
+}
+
+static void submit(struct iocb *iocb, int opcode, int fd, void *data,
+                   size_t length, long long offset)
+{
+    memset(iocb, 0, sizeof(*iocb));
+    iocb->aio_lio_opcode = opcode;
+    iocb->aio_fildes = fd;
+    iocb->aio_buf = (uintptr_t)data;
+    iocb->aio_nbytes = length;
+    iocb->aio_offset = offset;
+    if (syscall(SYS_io_submit, context(), 1L, &iocb) != 1)
+        die("io_submit");
+}
+
+static struct io_event reap(void)
+{
+    struct io_event event;
+
+    if (syscall(SYS_io_getevents, context(), 1L, 1L, &event, NULL) != 1)
+        die("io_getevents");
+    return event;
+}
+
+static long long request(int opcode, int fd, void *data, size_t length,
+                         long long offset)
+{
+    struct iocb iocb;
+
+    submit(&iocb, opcode, fd, data, length, offset);
+    return reap().res;
+}
+
+/* "MEMORY OFFSET" as statx says, "unknown" if it doesn't, "no O_DIRECT". */
+static void dioalign(void)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0666);
+    uint32_t mask, memory, offset;
+    char stx[256];
+
+    if (fd == -1 && errno != EINVAL)
+        die("open");
+    if (fd == -1) {
+        puts("no O_DIRECT");
+        return;
+    }
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0x2000, stx) == -1) {
+        puts("unknown");
+        return;
+    }
+    memcpy(&mask, stx, 4);
+    memcpy(&memory, stx + 0x98, 4);
+    memcpy(&offset, stx + 0x9c, 4);
+    if (!(mask & 0x2000))
+        puts("unknown");
+    else
+        printf("%u %u\n", memory, offset);
+}
+
+/* How many pages of the file the page cache holds. */
+static void cached(void)
+{
+    const size_t page = sysconf(_SC_PAGESIZE);
+    int fd = open(path, O_RDWR);
+    unsigned char *resident;
+    struct stat stat;
+    size_t pages, nr = 0;
+    void *map;
+
+    if (fd == -1 || fstat(fd, &stat) == -1)
+        die("open");
+    pages = (stat.st_size + page - 1) / page;
+    map = mmap(NULL, pages * page, PROT_READ, MAP_SHARED, fd, 0);
+    resident = malloc(pages);
+    if (map == MAP_FAILED || resident == NULL)
+        die("mmap");
+    if (mincore(map, pages * page, resident) == -1)
+        die("mincore");
+    for (size_t i = 0; i < pages; i++)
+        nr += resident[i] & 1;
+    printf("%zu\n", nr);
+}
+
+/* The ring's head and tail: before a buffered write, right after it was
+ * submitted, and after it was reaped. */
+static void ring(void)
+{
+    volatile unsigned *ring = (void *)context();
+    struct iocb iocb;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+
+    printf("%u %u\n", ring[2], ring[3]);
+    submit(&iocb, IOCB_CMD_PWRITE, fd, blocks(1), BLOCK, 0);
+    printf("%u %u\n", ring[2], ring[3]);
+    reap();
+    printf("%u %u\n", ring[2], ring[3]);
+}
+
+/* Is FSYNC under way when io_submit returns? Once is enough. */
+static void fsync_later(void)
+{
+    volatile unsigned *ring = (void *)context();
+    struct iocb iocb;
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    char *data = blocks(1);
+
+    for (int i = 0; i < 20; i++) {
+        int later;
+
+        request(IOCB_CMD_PWRITE, fd, data, BLOCK, (long long)i * BLOCK);
+        submit(&iocb, IOCB_CMD_FSYNC, fd, NULL, 0, 0);
+        later = ring[2] == ring[3];
+        if (reap().res != 0)
+            die("IOCB_CMD_FSYNC");
+        if (later) {
+            puts("under way");
+            return;
+        }
+    }
+    puts("done");
+}
+
+/* What the file's first block is: "unwritten" if it was only allocated. */
+static const char *first_block(int fd)
+{
+    union {
+        struct fiemap map;
+        char space[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+    } u;
+
+    memset(&u, 0, sizeof(u));
+    u.map.fm_length = 1;
+    u.map.fm_extent_count = 1;
+    if (ioctl(fd, FS_IOC_FIEMAP, &u.map) == -1)
+        return "unknown";
+    if (u.map.fm_mapped_extents == 0)
+        return "a hole";
+    return u.map.fm_extents[0].fe_flags & FIEMAP_EXTENT_UNWRITTEN ?
+           "unwritten" : "written";
+}
+
+/* A hole, then preallocated, then written by O_DIRECT. */
+static void preallocated(void)
+{
+    int fd = new_file();
+
+    if (ftruncate(fd, 16 * BLOCK) == -1)
+        die("ftruncate");
+    puts(first_block(fd));
+    errno = posix_fallocate(fd, 0, 16 * BLOCK);
+    if (errno != 0)
+        die("posix_fallocate");
+    puts(first_block(fd));
+    if (request(IOCB_CMD_PWRITE, fd, blocks(1), BLOCK, 0) != BLOCK)
+        die("IOCB_CMD_PWRITE");
+    puts(first_block(fd));
+}
+
+/* A file of 70000 bytes is read to its end and past it. */
+static void end_of_file(void)
+{
+    int fd = new_file();
+    char *data = blocks(1);
+
+    request(IOCB_CMD_PWRITE, fd, data, BLOCK, 0);
+    request(IOCB_CMD_PWRITE, fd, data, BLOCK, BLOCK);
+    if (ftruncate(fd, 70000) == -1)
+        die("ftruncate");
+    for (long long i = 0; i < 3; i++)
+        printf("%lld\n", request(IOCB_CMD_PREAD, fd, data, BLOCK, i * BLOCK));
+}
+
+/* Is a length refused that is 16 bytes off? */
+static void length_off(void)
+{
+    long long res = request(IOCB_CMD_PWRITE, new_file(), blocks(2),
+                            BLOCK + 16, 0);
+
+    puts(res == BLOCK + 16 ? "accepted" : res == -EINVAL ? "refused" : "?");
+}
+
+/* 64 writes of 1024 bytes, from memory that is `off` bytes off. */
+static void writes(size_t off)
+{
+    int fd = new_file(), accepted = 0, refused = 0;
+    char *data = blocks(2) + off;
+
+    for (int i = 0; i < 64; i++) {
+        long long res = request(IOCB_CMD_PWRITE, fd, data + i * 1024, 1024,
+                                i * 1024LL);
+
+        accepted += res == 1024;
+        refused += res == -EINVAL;
+    }
+    printf("%d accepted, %d refused\n", accepted, refused);
+}
+
+static void writes_aligned(void)
+{
+    writes(0);
+}
+
+static void writes_off(void)
+{
+    writes(16);
+}
+
+/* What this C library says for errors; not all libraries say the same. */
+static void reasons(void)
+{
+    printf("%s\n", strerror(EIO));
+    printf("%s\n", strerror(EMFILE));
+    printf("%s\n", strerror(ENOTSUP));
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *question;
+        void (*ask)(void);
+    } all[] = {
+        { "reasons", reasons }, { "cached", cached }, { "dioalign", dioalign },
+        { "ring", ring }, { "fsync", fsync_later }, { "preallocated", preallocated },
+        { "end_of_file", end_of_file }, { "length_off", length_off },
+        { "writes_aligned", writes_aligned }, { "writes_off", writes_off },
+    };
+
+    if (argc > 2)
+        path = argv[2];
+    for (size_t i = 0; argc > 1 && i < sizeof(all) / sizeof(all[0]); i++)
+        if (!strcmp(argv[1], all[i].question)) {
+            all[i].ask();
+            return EXIT_SUCCESS;
+        }
+    fprintf(stderr, "probe-4: no such question\n");
+    return 2;
+}
