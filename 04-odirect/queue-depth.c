@@ -199,11 +199,13 @@ static const char *alignment(int fd, unsigned *memory, unsigned *offset)
     return "a guess, for nobody says";
 }
 
-static double now(void)
+/* Seconds since some time in the past, whatever is done to the clock. */
+static double monotonic(void)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    if (clock_gettime(CLOCK_MONOTONIC, &time) == -1)
+        die("clock_gettime");
     return time.tv_sec + time.tv_nsec / 1e9;
 }
 
@@ -264,7 +266,7 @@ static long long place(const struct test *test)
 static struct row read_synchronously(const struct test *test)
 {
     struct row row = { 0 };
-    double start = now();
+    double start = monotonic();
 
     progress("reading with pread: ms", test->milliseconds);
     do {
@@ -274,7 +276,7 @@ static struct row read_synchronously(const struct test *test)
             die("pread %s", test->path);
         row.requests++;
         row.calls++;
-        row.seconds = now() - start;
+        row.seconds = monotonic() - start;
     } while (row.seconds * 1000 < test->milliseconds);
     return row;
 }
@@ -287,7 +289,7 @@ static struct row read_asynchronously(const struct test *test, long depth)
     struct row row = { 0 };
     long nr_ready = 0, in_flight = 0;
     int n, over = 0;
-    double start = now();
+    double start = monotonic();
 
     progress("reading at depth", depth);
 
@@ -331,7 +333,7 @@ static struct row read_asynchronously(const struct test *test, long depth)
         row.calls++;
         if (n == -1 && errno != EINTR)
             die("io_getevents");
-        row.seconds = now() - start;
+        row.seconds = monotonic() - start;
         over = row.seconds * 1000 >= test->milliseconds;
         for (int i = 0; i < n; i++) {
             struct iocb *iocb = (void *)(uintptr_t)events[i].data;

@@ -1033,7 +1033,7 @@ ${said##* }" ]]
         posix_memalign@1=EIO io_setup@1=EIO 'pread@1=EIO:pread ../demo' \
         'pread@1=short=0:pread ../demo' io_submit@1=EIO io_submit@2=EIO \
         io_getevents@1=EIO \
-        'io_getevents@1=res=-EIO:IOCB_CMD_PREAD ../demo' \
+        clock_gettime@1=EIO 'io_getevents@1=res=-EIO:IOCB_CMD_PREAD ../demo' \
         'io_getevents@2=res=4095:IOCB_CMD_PREAD ../demo' io_destroy@1=EIO \
         'close@1=EIO:close ../demo'
     each_fails 'Function not implemented' 'queue-depth ../demo' \
