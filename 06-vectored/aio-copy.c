@@ -250,15 +250,17 @@ static void open_target(struct copy *copy)
             old.st_ino == copy->source.st_ino)
             refuse(copy->dst, "is the same file as the source");
         copy->target = realpath(copy->dst, NULL);
+        if (copy->target == NULL)
+            die("realpath %s", copy->dst);
     } else {
         if (errno != ENOENT)
             die("stat %s", copy->dst);
         if (lstat(copy->dst, &old) == 0)
             refuse(copy->dst, "is a symbolic link to nothing");
         copy->target = strdup(copy->dst);
+        if (copy->target == NULL)
+            die("strdup");
     }
-    if (copy->target == NULL)
-        die("realpath %s", copy->dst);
 
     /* The folder is opened now, to be known to work when it is needed. */
     slash = strrchr(copy->target, '/');
@@ -536,12 +538,19 @@ static void close_target(struct copy *copy)
         die("close the folder of %s", copy->dst);
 }
 
+static double now(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
 int main(int argc, char **argv)
 {
     struct copy copy = { .depth = 16, .block = 2097152 };
-    struct timespec start, end;
+    double start, seconds;
     long long size;
-    double seconds;
     long other;
 
     check_arguments(argc, argv, 2, 4);
@@ -557,7 +566,7 @@ int main(int argc, char **argv)
         exit(2);
     }
     signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    start = now();
 
     /* Set up: two files, and the stricter one's alignment for both. */
     open_source(&copy);
@@ -581,8 +590,7 @@ int main(int argc, char **argv)
     close_source(&copy);
     close_target(&copy);
 
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    seconds = end.tv_sec - start.tv_sec + (end.tv_nsec - start.tv_nsec) / 1e9;
+    seconds = now() - start;
     printf("copied: %lld bytes\n", size);
     printf("time: %.2f s, %.0f MB/s\n", seconds, size / seconds / 1e6);
 
