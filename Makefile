@@ -81,7 +81,8 @@ left-out:
 
 # What the tests need. Those without a main() are preloaded into programs.
 $(filter-out %.so,$(helpers)): %: %.c tests/.built-with
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< -pthread
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< \
+	    -pthread -lrt
 
 %.so: %.c tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -shared -fPIC \

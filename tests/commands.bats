@@ -441,7 +441,7 @@ END
     assert_line '      *seccomp=unconfined'
     AIO_FAULT='io_setup@*=EAGAIN' doctor -1
     assert_line 'NO  AIO: aio-max-nr is used up: * of * events'
-    assert_line '      *sudo sysctl -w fs.aio-max-nr=[0-9]*'
+    assert_line '      *sysctl -w fs.aio-max-nr=[0-9]*'
     assert_line 'The course cannot run here before *'
 }
 
