@@ -120,8 +120,7 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
 @test "eventfd goes past the page cache where it can, else through it" {
     local how=yes buffered='not here, going on through the page cache'
 
-    dd if=/dev/zero of=try oflag=direct bs=64k count=1 2>/dev/null ||
-        how=$buffered
+    [[ $("$probe" direct try) == yes ]] || how=$buffered
     EXPECT=$how begin eventfd demo
     AIO_FAULT='open:direct@1=EINVAL' EXPECT=$buffered begin eventfd demo
     while next; do

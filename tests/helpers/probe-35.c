@@ -125,6 +125,15 @@ static void reason(const char *error)
             puts(strerror(errors[i].number));
 }
 
+/* Can this file be opened with O_DIRECT? */
+static void direct(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_DIRECT, 0666);
+
+    need(fd != -1 || errno == EINVAL, path);
+    puts(fd != -1 ? "yes" : "no");
+}
+
 /* Which of io_cancel's checks comes first. */
 static void cancel_checks(void)
 {
@@ -313,6 +322,10 @@ int main(int argc, char **argv)
 
     if (!strcmp(question, "reason")) {
         reason(argument);
+        return 0;
+    }
+    if (!strcmp(question, "direct")) {
+        direct(argument);
         return 0;
     }
     need(syscall(SYS_io_setup, MANY, &ctx) == 0, "io_setup");
