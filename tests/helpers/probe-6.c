@@ -178,9 +178,11 @@ static void bad_segment(void)
 {
     static const char *const places[] = { "first", "middle", "last" };
     aio_context_t ctx = context();
-    int fd = open_file(O_DIRECT);
+    int fd = open_file(0);
     struct stat stat;
 
+    if (fcntl(fd, F_SETFL, O_DIRECT) == -1 && errno != EINVAL)
+        die("fcntl");
     for (int i = 0; i < 3; i++) {
         cut(3, PAGE);
         segments[i].iov_base = data + i * PAGE + 16;
@@ -321,18 +323,6 @@ static void reason(char **arguments)
             puts(strerror(errors[i].number));
 }
 
-/* Alignment that statx() reports for a file under O_DIRECT, or "unknown". */
-static void dioalign(char **arguments)
-{
-    unsigned stx[64] = { 0 };
-
-    if (syscall(SYS_statx, AT_FDCWD, arguments[0], 0, 0x2000, stx) == 0 &&
-        (stx[0] & 0x2000))
-        printf("%u %u\n", stx[38], stx[39]);
-    else
-        puts("unknown");
-}
-
 /* Can O_DIRECT be turned on for a file? */
 static void direct(char **arguments)
 {
@@ -341,6 +331,15 @@ static void direct(char **arguments)
     if (fd == -1)
         die("open");
     puts(fcntl(fd, F_SETFL, O_DIRECT) == 0 ? "yes" : "no");
+}
+
+/* Is a write of 100 bytes to a file with O_DIRECT refused? */
+static void rejects(char **arguments)
+{
+    int fd = open(arguments[0], O_WRONLY | O_DIRECT);
+
+    puts(fd != -1 && pwrite(fd, data, 100, 0) == -1 && errno == EINVAL ?
+         "yes" : "no");
 }
 
 /* Pages of a file in the page cache. */
@@ -413,7 +412,7 @@ int main(int argc, char **argv)
         { "round-and-round", round_and_round },
     };
     static const struct { const char *name; void (*run)(char **); } tools[] = {
-        { "reason", reason }, { "dioalign", dioalign }, { "direct", direct },
+        { "reason", reason }, { "rejects", rejects }, { "direct", direct },
         { "cached", cached }, { "drop", drop }, { "terminal", terminal },
     };
 
