@@ -1,0 +1,42 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=2-perror
+chapter=07-posix-aio
+kind='find the bug'
+title='an error that nobody has put into errno'
+reason='*folder*expected: status 1*Is a directory*got: status 1*'
+
+check() {
+    situation 'A file of 3893 bytes:'
+    given 'seq 1000 >demo.txt'
+    run demo.txt
+    expect_success
+    expect_output 'read: 3893 bytes'
+    expect_calls aio_read 1
+    expect_calls aio_return 1
+
+    situation 'A folder can be opened, but not read:'
+    given 'mkdir -p folder'
+    run folder
+    expect_error 'aio_read folder: Is a directory'
+    expect_output ''
+
+    situation 'The read fails, and by then errno is something else:'
+    AIO_FAULT='aio_error@*=ENOSPC' run demo.txt
+    expect_error 'aio_read demo.txt: No space left on device'
+}
+
+hints=(
+    'perror() prints the text of errno. Which of the calls before it has set
+errno? See the table of four ways to report errors at the end of the chapter
+"How to use this course".'
+    'aio_error() returns the error number, positive. errno is left alone.'
+    'error = aio_error(&aiocb); if it is not 0: errno = error, and
+die("aio_read %s", path).'
+)
+
+wrong=(
+    'the sign is turned round|s/errno = error;/errno = -error;/'
+    'errno is left as it is|/errno = error;/d'
+    'aio_return() tells the error|s/errno = error;/errno = length;/'
+    'each error is the one that was tried|s/errno = error;/errno = EISDIR;/'
+)
