@@ -217,8 +217,12 @@ int main(int argc, char **argv)
         die("pipe2");
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == -1)
         die("socketpair");
-    sources[0] = (struct source){ "pipe", ends[0], ends[1], 0, { 0 } };
-    sources[1] = (struct source){ "socket", pair[0], pair[1], 0, { 0 } };
+    sources[0] = (struct source){
+        .name = "pipe", .fd = ends[0], .peer = ends[1]
+    };
+    sources[1] = (struct source){
+        .name = "socket", .fd = pair[0], .peer = pair[1]
+    };
 
     /*
      * A read that is no asynchronous one. This pipe is O_NONBLOCK; with any

@@ -653,6 +653,7 @@ cancel_output() {
         'open:direct@1=EINVAL io_getevents@2=EIO' "io_getevents: $eio" \
         io_getevents@1=res=-EIO "IOCB_CMD_PWRITE demo: $eio" \
         io_getevents@1=res=65535 "IOCB_CMD_PWRITE demo: $eio" \
+        io_getevents@1=res=0 "IOCB_CMD_PWRITE demo: $eio" \
         io_destroy@1=EIO "io_destroy: $eio" close@1=EIO "close demo: $eio" \
         'open:direct@1=EINVAL close@2=EIO' "close: $eio" \
         'open:direct@1=EINVAL close@3=EIO' "close: $eio"
