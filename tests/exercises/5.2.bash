@@ -1,0 +1,50 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=2-rearm
+chapter=05-eventfd
+kind='find the bug'
+title='a request that tells of the first message only'
+reason='*expected: status 0*got: status 1*io_getevents: *timed out*'
+
+check() {
+    situation '5 messages:'
+    run
+    [[ $errors != *'io_submit: Invalid argument' ]] ||
+        skip 'this kernel has no IOCB_CMD_POLL'
+    expect_success
+    expect_output 'messages: 5'
+    expect_calls io_submit 5
+    expect_calls io_getevents 5
+    expect_calls write 5
+    expect_calls read 5
+
+    situation '300 messages, more than a context has places:'
+    run 300
+    expect_success
+    expect_output 'messages: 300'
+    expect_calls read 300
+
+    situation 'The wait is interrupted:'
+    AIO_FAULT='io_getevents@3=EINTR' run
+    expect_success
+    expect_output 'messages: 5'
+
+    situation 'The third event is an error:'
+    AIO_FAULT='io_getevents@3=res=-ENOSPC' run
+    expect_error 'IOCB_CMD_POLL: No space left on device'
+    expect_calls read 2
+}
+
+hints=(
+    'How many events does one request become? Count the calls of io_submit()
+and of io_getevents().'
+    'A POLL request is over when its event is there. It has to be submitted
+again, once for each message.'
+    'Move the io_submit() into the loop. The kernel made a copy of the iocb, so
+it can be submitted again as it is.'
+)
+
+wrong=(
+    'it reads without being told|s/if (n == 0)/if (n == 0 \&\& got == 0)/; s/if (n != 1)/if (n == -1)/; s/if (io_submit(ctx, 1, list) == -1)/if (got == 0 \&\& io_submit(ctx, 1, list) == -1)/; s/timeout = { 1, 0 }/timeout = { 0, 1000 }/; s/event.res < 0 ||/0 \&\&/'
+    'two requests for each message|s/if (io_submit(ctx, 1, list) == -1)/if (io_submit(ctx, 1, list) == -1 || io_submit(ctx, 1, list) == -1)/'
+    'the event is not looked at|s/if (event.res < 0 || .*/if (0) {/'
+)

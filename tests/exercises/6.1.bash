@@ -1,0 +1,56 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=1-scatter
+chapter=06-vectored
+kind='extend'
+title='header and body, read to where they belong'
+reason='*expected: one PREADV of 64 and 4096 bytes*PREAD:0:4160*'
+
+check() {
+    {
+        printf '%-63s\n' 'record 7'
+        seq 2000 | head -c 4096
+    } >demo.dat
+
+    situation 'A record, with a body of 1040 lines:'
+    watch=yes run demo.dat
+    [[ $(requests | grep submit) == 'submit PREADV:0:64/4096' ]] ||
+        fail 'one PREADV of 64 and 4096 bytes' "$(requests | head -n 3)"
+    expect_success
+    expect_output "header: $(printf '%-63s' 'record 7')
+lines in the body: $(tail -c +65 demo.dat | wc -l)"
+
+    situation 'Another record:'
+    {
+        printf '%-63s\n' 'record 8'
+        seq 7 10000 | head -c 4096
+    } >other.dat
+    run other.dat
+    expect_success
+    expect_output "header: $(printf '%-63s' 'record 8')
+lines in the body: $(tail -c +65 other.dat | wc -l)"
+
+    situation 'A record that ends too early:'
+    head -c 4000 demo.dat >short.dat
+    run short.dat
+    expect_error 'IOCB_CMD_PREADV short.dat: *'
+
+    situation 'The read fails:'
+    AIO_FAULT='io_getevents@1=res=-EISDIR' run demo.dat
+    expect_error 'IOCB_CMD_PREADV demo.dat: Is a directory'
+}
+
+hints=(
+    'struct iovec, of <sys/uio.h>, is an address and a length. The record has
+two parts: an array of two.'
+    'The opcode is IOCB_CMD_PREADV. aio_buf is the address of the array, and
+aio_nbytes how many segments it has.'
+    'record[] and both memcpy() go; and so does their reason to be: the data
+is where it belongs when the event is there. Mind the name in die().'
+)
+
+wrong=(
+    'nbytes in bytes, as ever|s/iocb.aio_nbytes = 2/iocb.aio_nbytes = HEADER + BODY/'
+    'the body comes first|s/segments\[0\].iov_base = header/segments[0].iov_base = body/; s/segments\[1\].iov_base = body/segments[1].iov_base = header/'
+    'two plain reads, with no vectors|s/IOCB_CMD_PREADV;/IOCB_CMD_PREAD;/; s/(uintptr_t)segments/(uintptr_t)header/; s/iocb.aio_nbytes = 2/iocb.aio_nbytes = HEADER/; s/event.res != HEADER + BODY/pread(fd, body, BODY, HEADER) != BODY/'
+    'a short record is fine|s/event.res != HEADER + BODY/event.res < 0/'
+)

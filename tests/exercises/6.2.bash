@@ -1,0 +1,50 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=2-head
+chapter=06-vectored
+kind='find the bug'
+title='a ring that fills up though it is read'
+reason='*expected: status 0*got: status 1*io_submit: Resource temporarily*'
+
+check() {
+    local round
+
+    situation 'Ten thousand requests, more than any ring has places here:'
+    run demo.dat 10000
+    expect_success
+    expect_line 'requests: 10000, calls of io_getevents: *'
+    expect_calls io_submit 10000
+    printf '%04096d' 0 | tr 0 x >expected
+    expect_same demo.dat expected
+
+    situation 'Writes to the page cache are done at once, so the ring has all:'
+    run demo.dat
+    expect_success
+    expect_output 'requests: 1000, calls of io_getevents: 0'
+    expect_calls io_submit 1000
+    expect_calls io_getevents 0
+
+    situation 'On a slow disk the ring is empty, and it has to wait:'
+    late=yes run demo.dat 300
+    expect_success
+    expect_line 'requests: 300, calls of io_getevents: *'
+    expect_calls io_getevents 1+
+
+    situation 'No file may get any size:'
+    file_limit=0 run demo.dat 10
+    expect_error 'IOCB_CMD_PWRITE demo.dat: File too large'
+}
+
+hints=(
+    'The kernel must know which places are free again. Which of the two words
+in the ring says so, and who writes it?'
+    'ring->head is ours to move. A variable of our own moves, but nobody looks
+at it.'
+    'Load head from the ring (relaxed: only we write it), copy the event, and
+store the new head with memory_order_release.'
+)
+
+wrong=(
+    'it is never back at place 0|s/head = (head + 1) % ring->nr;/head = head + 1;/'
+    'io_getevents() does it all|s/if (head == atomic_load.*/if (1)/'
+    'the head runs up to the tail, whatever is there|s/head = (head + 1) % ring->nr;/head = atomic_load_explicit(\&ring->tail, memory_order_acquire) + 1;/'
+)
