@@ -12,7 +12,7 @@ unset TAP HINT EXERCISE_RECORD
 
 # facts FILE: what an exercise says of itself, and its $id.
 facts() {
-    id=$(basename "$1" .bash)
+    id=${1##*/} id=${id%.bash}
     wrong=()
     # shellcheck source=/dev/null
     source "$1"
@@ -39,8 +39,9 @@ report() {
 # A learner's own copy of the course may be tested as well: what has been
 # edited there is left out. As long as git knows the file so, nobody has.
 @test "each starter compiles with no warning, and fails for its reason" {
-    local file id name chapter kind title reason hints wrong edited=() text
+    local file text edited touched=()
 
+    edited=" $("$root/tests/tools/exercise" --edited | tr '\n' ' ')"
     run --separate-stderr "$root/tests/tools/exercise" --tap
     [[ -z $stderr && -n $output ]]
     for file in "${exercises[@]}"; do
@@ -50,20 +51,20 @@ report() {
         # shellcheck disable=SC2053 # a pattern on purpose
         if [[ $text == *' # SKIP '* ]]; then
             continue
-        elif "$root/tests/tools/exercise" --untouched "$id"; then
+        elif [[ $edited != *" $id "* ]]; then
             [[ $text == 'not ok '* && $text == $reason ]] ||
                 printf '%s: not for the reason %s:\n%s\n' "$id" "$reason" \
                     "$text"
         elif [[ $text == 'ok '* ]] ||
             ! git -C "$root" diff --quiet HEAD -- "$file" 2>/dev/null; then
-            edited+=("$id")
+            touched+=("$id")
         else
             echo "$id: its starter is not that of tests/exercises/starters"
         fi
     done >wrong
     cat wrong
     [[ ! -s wrong ]]
-    [[ ${#edited[@]} == 0 ]] || skip "edited: ${edited[*]}"
+    [[ ${#touched[@]} == 0 ]] || skip "edited: ${touched[*]}"
 }
 
 @test "each solution compiles with no warning, and passes" {
@@ -74,18 +75,22 @@ report() {
 }
 
 # refused DIR: no answer in it passes, and none for being no program at all.
+# What does is noted in ./passed.
 refused() {
-    run --separate-stderr "$root/tests/tools/exercise" --tap --from "$1"
-    [[ -z $stderr && -n $output ]]
-    grep -E '^ok [0-9]+ - [^#]*$|does not compile' <<<"$output"
+    CFLAGS='-O0 -w' EXERCISE_LIMIT=2 "$root/tests/tools/exercise" --tap \
+        --from "$1" >tap 2>err || true
+    [[ -s tap && ! -s err ]]
+    sed -n "/^ok [^#]*$/s|^|$1: |p; /does not compile/s|^|$1: |p" tap >>passed
 }
 
+# Two of each exercise are enough for every day: EXERCISES=all tries all.
 @test "wrong answers are refused" {
-    local file id name chapter kind title reason hints wrong i answer
+    local file i answer
 
     for file in "${exercises[@]}"; do
         facts "$file"
         for i in "${!wrong[@]}"; do
+            [[ $i -lt 2 || ${EXERCISES-} == all ]] || break
             answer=wrong.$i/$chapter/exercises/$name.c
             mkdir -p "${answer%/*}"
             sed "${wrong[i]#*|}" "$root/$chapter/solutions/$name.c" >"$answer"
@@ -96,10 +101,10 @@ refused() {
     cat wrong
     [[ ! -s wrong ]]
     for i in wrong.*; do
-        refused "$i" | sed "s/^/$i: /"
-    done >wrong
-    cat wrong
-    [[ ! -s wrong ]]
+        refused "$i"
+    done
+    cat passed
+    [[ ! -s passed ]]
 }
 
 # The best cheat there is: run by run, it prints what the solution prints,
@@ -125,7 +130,7 @@ END
 }
 
 @test "programs that only print what the solutions print are refused" {
-    local file id name chapter kind title reason hints wrong answer
+    local file answer
 
     solved_course
     EXERCISE_RECORD=$PWD/record "$root/tests/tools/exercise" --tap \
@@ -137,8 +142,8 @@ END
         mkdir -p "${answer%/*}"
         cheat "$PWD/record/$id" >"$answer"
     done
-    refused cheats >wrong || true
-    cat wrong
-    [[ ! -s wrong ]]
-    [[ $output == *'not ok'* && -d $(echo record/*/1.done | head -n 1) ]]
+    refused cheats
+    cat passed
+    [[ ! -s passed ]]
+    [[ -d record/2.2/1.done ]]
 }

@@ -44,7 +44,10 @@ than strlen(text) is a write that is not whole (set errno to EIO). Compare
 )
 
 wrong=(
-    'res is looked at, but errno is not set|/errno = -event.res;/d'
-    'the sign is forgotten|s/errno = -event.res;/errno = event.res;/'
-    'a short write is taken for a whole one|s/(size_t)event.res != /0 \&\& &/'
+    'res is looked at, but errno is not set|
+        /errno = -event.res;/d'
+    'a short write is taken for a whole one|
+        s/(size_t)event.res != /0 \&\& &/'
+    'the sign is forgotten|
+        s/errno = -event.res;/errno = event.res;/'
 )

@@ -24,12 +24,12 @@
 examine() {
     local id=$1 work=$scratch/$1
 
+    set +m
+    trap 'echo $? >"$work/status"' EXIT
     # shellcheck source=/dev/null
     source "$root/tests/exercises/$id.bash"
-    child=
-    trap '[[ -z $child ]] || kill "$child" 2>/dev/null; exit 143' TERM
     compile || exit
-    mkdir "$work/here" && cd "$work/here" || exit 1
+    cd "$work/here" || exit 1
     check || fail 'the check passes' "status $?"
     exit 0
 }
@@ -65,12 +65,12 @@ fail() {
     [[ -z $command ]] || printf '\n    %s\n\n' "$command"
     printf 'expected: %s\n' "$1"
     if (($# > 1)); then
-        printf 'got: %s\n' "$2"
+        local got=" $2"
+        printf 'got:%s\n' "${got/# $'\n'/$'\n'}"
     else
-        printf 'got: %s' "$(ended)"
-        block 'on stdout' "$work/out"
-        block 'on stderr' "$work/err"
-        echo
+        printf 'got: %s\n' "$(ended)"
+        block stdout "$work/out"
+        block stderr "$work/err"
     fi
     exit 1
 }
@@ -80,25 +80,33 @@ command=''
 ended() {
     if ((status > 128)); then
         echo "killed by SIG$(kill -l $((status - 128)))"
-    else
+    elif [[ -s $work/out || -s $work/err ]]; then
         echo "status $status"
+    else
+        echo "status $status, and no output"
     fi
 }
 
-# block WHAT FILE: its first lines, indented; nothing if it is empty.
+# block NAME FILE: its first lines, indented; nothing if it is empty.
 block() {
     [[ -s $2 ]] || return 0
-    printf ', and %s\n' "$1"
+    echo "  on $1:"
     head -c 2000 "$2" | tr -c '\n\t -~' '?' | awk '
         NR <= 12 { print "    " substr($0, 1, 100) }
-        NR == 13 { print "    ..." }' | sed '$!b; :last; N; b last' |
-        { printf '%s' "$(cat)"; }
+        NR == 13 { print "    ..." }'
 }
+
+# given COMMAND: what a learner has to do first, and the check as well.
+given() {
+    eval "$1"
+    given=$1
+}
+given=''
 
 # run [ARGUMENT...]: runs the program. Ahead of it, as needed:
 #     AIO_FAULT='SPEC...'   calls fail; see tests/helpers/fault.c
-#     late=yes              io_submit returns before anything is transferred;
-#                           see tests/helpers/late.c
+#     late=yes              requests are done late, and the newest first; see
+#                           tests/helpers/late.c
 #     watch=yes             notes requests in $work/watch; see watch.c there
 #     file_limit=KIB        no file may get longer
 #     input=FILE            its standard input
@@ -108,41 +116,56 @@ block() {
 # long, or is killed, has failed.
 run() {
     local preload=tests/helpers/fault.so limit=${EXERCISE_LIMIT:-5}
-    local out=$work/out err=$work/err
+    local out=$work/out err=$work/err readers='' pipe='' child tries=0 alive=''
 
     runs=$((runs + 1))
     [[ -z ${late-} ]] || preload+=" tests/helpers/late.so"
     [[ -z ${watch-} ]] || preload="tests/helpers/watch.so $preload"
     explain "$@"
-    rm -f "$work/calls" "$work/watch"
+    : >"$work/calls"
+    [[ -z ${watch-} ]] || : >"$work/watch"
     if [[ ${file_limit-} ]]; then       # that would hold for $work/out, too
         mkfifo "$work/out-pipe" "$work/err-pipe" 2>/dev/null
         out=$work/out-pipe err=$work/err-pipe
-        timeout "$limit" cat <"$out" >"$work/out" &
-        timeout "$limit" cat <"$err" >"$work/err" &
+        cat <"$out" >"$work/out" &
+        readers=$!
+        cat <"$err" >"$work/err" &
+        readers+=" $!"
     fi
-    (
+
+    # A wait with a limit of time, and cheaper than timeout(1): the program has
+    # the pipe open as long as it runs. (Most do; those that close what they
+    # have not opened are waited for by looking, now and then.)
+    exec {pipe}< <(
+        exec <"${input:-/dev/null}" 55>&1 >"$out" 2>"$err"
         ulimit -f "${file_limit:-65536}" -c 0
         export AIO_FAULT AIO_FAULT_LOG=$work/calls
         [[ -z ${watch-} ]] || export AIO_WATCH=$work/watch
-        preload=${preload//tests\//$root/tests/}
-        exec timeout -k 1 "$limit" \
-            env LD_PRELOAD="$preload" "$work/$name" "$@"
-    ) <"${input:-/dev/null}" >"$out" 2>"$err" &
+        LD_PRELOAD=${preload//tests\//$root/tests/} exec "$work/$name" "$@"
+    )
     child=$!
+    read -r -t "$limit" -u "$pipe" _
+    (($? <= 128)) || alive=yes
+    exec {pipe}<&-
+    while [[ -z $alive ]] && kill -0 "$child" 2>/dev/null; do
+        sleep 0.01
+        ((tries++ < limit * 100)) || alive=yes
+    done
+    # shellcheck disable=SC2086 # none or two
+    [[ -z $alive ]] || kill -KILL "$child" $readers 2>/dev/null
     { wait "$child"; } 2>/dev/null
     status=$?
-    child=
-    wait
-    output=$(tr -d '\0' <"$work/out")
-    errors=$(tr -d '\0' <"$work/err")
+    # shellcheck disable=SC2086
+    [[ -z $readers ]] || wait $readers 2>/dev/null
+    { output=$(<"$work/out") errors=$(<"$work/err"); } 2>/dev/null
+    ! IFS= read -r -d '' _ <"$work/out" || output+=' (with NUL bytes)'
     if [[ ${EXERCISE_RECORD-} ]]; then
         mkdir -p "$EXERCISE_RECORD/$id"
         cp "$work/out" "$EXERCISE_RECORD/$id/$runs.out"
         cp "$work/err" "$EXERCISE_RECORD/$id/$runs.err"
         echo "$status" >"$EXERCISE_RECORD/$id/$runs.status"
     fi
-    if ((status == 124 || status == 137)); then
+    if [[ $alive ]]; then
         fail 'it ends by itself' \
             "stopped: it was still running after $limit seconds"
     fi
@@ -153,21 +176,28 @@ runs=0
 # explain [ARGUMENT...]: puts into $command what a learner types to see the
 # same as the run that follows.
 explain() {
-    local first=''
+    local first='' faults
 
     [[ -z ${file_limit-} ]] || first+="ulimit -f $file_limit; "
-    [[ -z ${AIO_FAULT-} ]] || first+="AIO_FAULT='$AIO_FAULT' "
-    if [[ ${late-} ]]; then
-        first+="LD_PRELOAD='$preload' "
-    elif [[ ${AIO_FAULT-} ]]; then
-        first+="LD_PRELOAD=$preload "
+    if [[ ${AIO_FAULT-} ]]; then
+        read -r -d '' -a faults <<<"$AIO_FAULT"
+        first+="AIO_FAULT='${faults[*]}' "
+        ((${#first} < 42)) || first+=$'\\\n    '
     fi
+    case ${AIO_FAULT:+fault}${late:+late} in
+    fault) first+='LD_PRELOAD=tests/helpers/fault.so ' ;;
+    late) first+='LD_PRELOAD=tests/helpers/late.so ' ;;
+    faultlate)
+        first+="LD_PRELOAD='tests/helpers/fault.so tests/helpers/late.so' "
+        ;;
+    esac
     command=$chapter/exercises/$name${*:+ $*}${input:+ <$input}
     if ((${#first} + ${#command} > 70)); then
         first+=$'\\\n        '
     fi
     command=$first$command
     [[ -z ${file_limit-} ]] || command="($command)"
+    [[ -z $given ]] || command=$given$'\n    '$command
     command=${try:-$command}
 }
 
@@ -213,25 +243,30 @@ expect_file() {
 
 # expect_same FILE EXPECTED: both files hold the same.
 expect_same() {
-    local differ size
+    local size differ
 
     [[ -e $1 ]] || fail "it makes $1" 'there is no such file'
     cmp -s "$1" "$2" && return
     size=$(stat -c %s "$2")
-    differ=$(cmp "$1" "$2" 2>&1 | sed -n 's/.* byte \([0-9]*\).*/\1/p')
     if ((size <= 200)); then
         fail "$1 holds $size bytes"$'\n'"$(sed 's/^/    /' "$2")" \
             "$(stat -c %s "$1") bytes"$'\n'"$(head -c 200 "$1" |
                 tr -c '\n\t -~' '?' | sed 's/^/    /')"
     fi
-    fail "$1 holds $size bytes" \
-        "$(stat -c %s "$1") bytes; not as expected from byte $differ on"
+    differ=$(cmp "$1" "$2" 2>&1 |
+        sed -nE 's/.* differ: (byte|char) ([0-9]+).*/\2/p')
+    fail "$1 holds $size bytes" "$(stat -c %s "$1") bytes${differ:+, not as \
+expected from byte $differ on}"
 }
 
 # calls CALL: how often the last run made it, as fault.so has counted.
 calls() {
-    awk -v call="$1" '$1 == call { n += $2 } END { print n + 0 }' \
-        "$work/calls" 2>/dev/null || echo 0
+    local call count n=0
+
+    while read -r call count; do
+        [[ $call != "$1" ]] || n=$((n + count))
+    done <"$work/calls"
+    echo "$n"
 }
 
 # expect_calls CALL N: exactly N of them. N+: at least N. A-B: from A to B.
@@ -241,12 +276,40 @@ expect_calls() {
     n=$(calls "$1")
     case $2 in
     *+)
-        ((n >= ${2%+})) || fail "$1 is called, at least ${2%+} times" "$n times"
+        ((n >= ${2%+})) || fail "calls of $1: ${2%+} or more" "$n"
         ;;
     *-*)
         ((n >= ${2%-*} && n <= ${2#*-})) ||
-            fail "$1 is called ${2%-*} to ${2#*-} times" "$n times"
+            fail "calls of $1: ${2%-*} to ${2#*-}" "$n"
         ;;
-    *) ((n == $2)) || fail "$1 is called, $2 times" "$n times" ;;
+    *) ((n == $2)) || fail "calls of $1: $2" "$n" ;;
     esac
+}
+
+# blocks NR SIZE: what the programs' fill() writes: NR blocks of SIZE bytes.
+blocks() {
+    awk -v nr="$1" -v size="$2" 'BEGIN {
+        for (block = 0; block < nr; block++) {
+            label = "block " block "\n"
+            letters = sprintf("%c", 97 + block % 26)
+            while (length(letters) < size)
+                letters = letters letters
+            printf "%s%s", label, substr(letters, 1, size - length(label))
+        }
+    }'
+}
+
+# requests: what the last run with watch=yes did, in words.
+requests() {
+    sed 's/ 0:/ PREAD:/g; s/ 1:/ PWRITE:/g; s/ 2:/ FSYNC:/g; s/ 3:/ FDSYNC:/g
+        s/ 5:/ POLL:/g; s/ 7:/ PREADV:/g; s/ 8:/ PWRITEV:/g' "$work/watch"
+}
+
+# most_in_flight: after the last run with watch=yes.
+most_in_flight() {
+    awk '
+    $1 == "submit" { n += NF - 1 }
+    $1 == "reap" { n -= $2 }
+    n > most { most = n }
+    END { print most + 0 }' "$work/watch"
 }

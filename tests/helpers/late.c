@@ -1,13 +1,16 @@
 /*
- * late.c - makes every request late, as a slow disk does
+ * late.c - makes every request late, and the newest come first
  *
- * A library to preload. io_submit() only looks at the requests and copies
- * them, as the kernel does; they are really submitted when the program next
- * waits: in io_getevents(), io_pgetevents(), io_cancel(), io_destroy(),
+ * A library to preload: a disk as slow as can be. io_submit() only looks at
+ * the requests and copies them, as the kernel does. They are really
+ * submitted when the program next waits: as many as it waits for, one at
+ * least, the newest first. It waits in io_getevents() and io_pgetevents(),
  * epoll_wait(), epoll_pwait(), poll(), ppoll(), or a read() of what is no
- * file. So whoever frees or changes a buffer in flight, or takes a request
- * for done because io_submit() has returned, meets what would be rare luck
- * on a fast disk, and never happen through the page cache.
+ * file; io_cancel() and io_destroy() have all submitted.
+ *
+ * So whoever frees or changes a buffer in flight, takes a request for done
+ * because io_submit() has returned, or counts on an order, meets what would
+ * be rare luck on a fast disk, and never happen through the page cache.
  *
  * Build:  cc -shared -fPIC -o late.so late.c -ldl -pthread
  * Usage:  LD_PRELOAD=tests/helpers/late.so PROGRAM ...
@@ -16,13 +19,15 @@
  * does, not what this makes of it. What io_submit refuses here are unknown
  * opcodes, bad descriptors, aio_reserved2, and an FSYNC of a part; what the
  * kernel refuses later for another reason ends the program: one line on
- * stderr, status 99. An event in the mapped ring has the address of a copy
- * in `obj`.
+ * stderr, status 99. POLL requests are not held back when the program waits:
+ * they might be what it waits for. An event in the mapped ring has the
+ * address of a copy in `obj`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
 #include <pthread.h>
@@ -45,8 +50,7 @@ struct late {
     struct late *next;
 };
 
-static struct late *first;
-static struct late **end = &first;
+static struct late *newest;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static void *next_of(const char *name)
@@ -114,35 +118,45 @@ static long submit(aio_context_t ctx, long nr, struct iocb **list)
             late->iocb.aio_resfd = own(late->iocb.aio_resfd);
         late->original = list[n];
         late->ctx = ctx;
-        *end = late;
-        end = &late->next;
+        late->next = newest;
+        newest = late;
     }
     return n;
 }
 
-/* Submits what has waited; without room in the context, a part of it. */
-static void flush(void)
+/* Really submits one. Returns 0 if its context has no room for it now. */
+static int submit_now(struct late *late)
+{
+    struct iocb *list[1] = { &late->iocb };
+    long n;
+
+    do
+        n = next_syscall(SYS_io_submit, late->ctx, 1, (long)list, 0, 0, 0);
+    while (n == -1 && errno == EINTR);
+    if (n == -1 && errno == EAGAIN)
+        return 0;
+    if (n == -1) {
+        dprintf(STDERR_FILENO, "late.so: io_submit: %s\n", strerror(errno));
+        _exit(99);
+    }
+    late->submitted = 1;
+    close(late->iocb.aio_fildes);
+    if (late->iocb.aio_flags & IOCB_FLAG_RESFD)
+        close(late->iocb.aio_resfd);
+    return 1;
+}
+
+/* The program waits for `nr` requests: now is the time for these. */
+static void flush(long nr)
 {
     int error = errno;
 
     pthread_mutex_lock(&mutex);
-    for (struct late *late = first; late != NULL; late = late->next) {
-        struct iocb *list[1] = { &late->iocb };
+    for (struct late *late = newest; late != NULL; late = late->next) {
+        int poll = late->iocb.aio_lio_opcode == IOCB_CMD_POLL;
 
-        if (late->submitted)
-            continue;
-        if (next_syscall(SYS_io_submit, late->ctx, 1, (long)list,
-                         0, 0, 0) < 1) {
-            if (errno == EAGAIN)
-                break;
-            dprintf(STDERR_FILENO, "late.so: io_submit: %s\n",
-                    strerror(errno));
-            _exit(99);
-        }
-        late->submitted = 1;
-        close(late->iocb.aio_fildes);
-        if (late->iocb.aio_flags & IOCB_FLAG_RESFD)
-            close(late->iocb.aio_resfd);
+        if (!late->submitted && (poll || nr > 0) && submit_now(late) && !poll)
+            nr--;
     }
     pthread_mutex_unlock(&mutex);
     errno = error;
@@ -152,15 +166,13 @@ static void flush(void)
 static void put_back(struct io_event *event)
 {
     pthread_mutex_lock(&mutex);
-    for (struct late **at = &first; *at != NULL; at = &(*at)->next) {
+    for (struct late **at = &newest; *at != NULL; at = &(*at)->next) {
         struct late *late = *at;
 
         if (event->obj != (uintptr_t)&late->iocb)
             continue;
         event->obj = (uintptr_t)late->original;
         *at = late->next;
-        if (end == &late->next)
-            end = at;
         free(late);
         break;
     }
@@ -169,7 +181,7 @@ static void put_back(struct io_event *event)
 
 static struct iocb *copy_of(const struct iocb *original)
 {
-    for (struct late *late = first; late != NULL; late = late->next)
+    for (struct late *late = newest; late != NULL; late = late->next)
         if (late->original == original)
             return &late->iocb;
     return (struct iocb *)(uintptr_t)original;
@@ -194,13 +206,15 @@ long syscall(long number, ...)
         pthread_mutex_unlock(&mutex);
         return result;
     case SYS_io_cancel:
-        flush();
+        flush(LONG_MAX);
         a[1] = (long)copy_of((struct iocb *)a[1]);
         break;
     case SYS_io_destroy:
+        flush(LONG_MAX);
+        break;
     case SYS_io_getevents:
     case SYS_io_pgetevents:
-        flush();
+        flush(a[1] > 1 ? a[1] : 1);
         break;
     }
     result = next_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -216,7 +230,7 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
         (int (*)(int, struct epoll_event *, int, int))(uintptr_t)
         next_of("epoll_wait");
 
-    flush();
+    flush(1);
     return next(fd, events, max, timeout);
 }
 
@@ -227,7 +241,7 @@ int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout,
         (int (*)(int, struct epoll_event *, int, int, const sigset_t *))
         (uintptr_t)next_of("epoll_pwait");
 
-    flush();
+    flush(1);
     return next(fd, events, max, timeout, mask);
 }
 
@@ -236,7 +250,7 @@ int poll(struct pollfd *fds, nfds_t nr, int timeout)
     int (*next)(struct pollfd *, nfds_t, int) =
         (int (*)(struct pollfd *, nfds_t, int))(uintptr_t)next_of("poll");
 
-    flush();
+    flush(1);
     return next(fds, nr, timeout);
 }
 
@@ -248,7 +262,7 @@ int ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *timeout,
         (int (*)(struct pollfd *, nfds_t, const struct timespec *,
                  const sigset_t *))(uintptr_t)next_of("ppoll");
 
-    flush();
+    flush(1);
     return next(fds, nr, timeout, mask);
 }
 
@@ -259,6 +273,6 @@ ssize_t read(int fd, void *buffer, size_t length)
     struct stat stat;
 
     if (fstat(fd, &stat) == 0 && !S_ISREG(stat.st_mode))
-        flush();
+        flush(1);
     return next(fd, buffer, length);
 }

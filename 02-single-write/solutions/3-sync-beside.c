@@ -1,0 +1,162 @@
+/*
+ * 3-sync-beside.c - solution 2.3, first the write, then its FDSYNC
+ *
+ * Writes TEXT to FILE and has the disk keep it. Requests in flight together
+ * have no order, and an FDSYNC covers what was written before it: so wait
+ * for the write's event, and only then submit the FDSYNC. A list saves
+ * system calls, but it is no queue.
+ *
+ * Build:  cc -o 3-sync-beside 3-sync-beside.c
+ * Usage:  ./3-sync-beside FILE [TEXT]
+ * Needs:  Linux 4.18 (IOCB_CMD_FDSYNC)
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "Usage: 3-sync-beside FILE [TEXT]\n"
+    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
+
+/*
+ * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
+ * The reason is errno's. `call` is a format like printf's, so that it can
+ * name a file: die("open %s", path).
+ */
+static void die(const char *call, ...)
+{
+    int error = errno;
+    va_list args;
+
+    fflush(stdout);             /* what was printed first is seen first */
+    fprintf(stderr, "%s: ", program_invocation_short_name);
+    va_start(args, call);
+    vfprintf(stderr, call, args);
+    va_end(args);
+    fprintf(stderr, ": %s\n", strerror(error));
+    exit(EXIT_FAILURE);
+}
+
+/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
+static void check_arguments(int argc, char **argv, int min, int max)
+{
+    int help = argc > 1 &&
+               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+
+    if (!help && argc > min && argc <= max + 1 &&
+        (argc < 2 || argv[1][0] != '-'))
+        return;
+    fputs(usage, help ? stdout : stderr);
+    exit(help ? EXIT_SUCCESS : 2);
+}
+
+/*
+ * No C library has wrappers for these system calls. The parameters' types
+ * matter: syscall() takes any number of arguments of any type, and an int
+ * -1 passed for a long would arrive as 4294967295. All return -1 and set
+ * errno on error.
+ */
+static int io_setup(unsigned nr_events, aio_context_t *ctxp)
+{
+    return syscall(SYS_io_setup, nr_events, ctxp);
+}
+
+static int io_destroy(aio_context_t ctx)
+{
+    return syscall(SYS_io_destroy, ctx);
+}
+
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
+{
+    return syscall(SYS_io_submit, ctx, nr, list);
+}
+
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events, struct timespec *timeout)
+{
+    return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
+}
+
+/* Submits one request and waits for its event. Returns the event's res. */
+static long long complete(aio_context_t ctx, struct iocb *iocb)
+{
+    struct iocb *list[1] = { iocb };
+    struct io_event event;
+    int n;
+
+    if (io_submit(ctx, 1, list) == -1)
+        die("io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        die("io_getevents");
+    return event.res;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = argv[1];
+    const char *text = "Hello, durable world!\n";
+    aio_context_t ctx = 0;
+    struct iocb iocb;
+    long long res;
+    int fd;
+
+    check_arguments(argc, argv, 1, 2);
+    if (argc > 2)
+        text = argv[2];
+    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
+
+    /* Set up: a file and a context. */
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (fd == -1)
+        die("open %s", path);
+    if (io_setup(2, &ctx) == -1)
+        die("io_setup");
+
+    /* Write. With the event, the page cache has it. */
+    memset(&iocb, 0, sizeof(iocb));
+    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
+    iocb.aio_fildes = fd;
+    iocb.aio_buf = (uintptr_t)text;
+    iocb.aio_nbytes = strlen(text);
+    res = complete(ctx, &iocb);
+    if (res >= 0 && (size_t)res != strlen(text))
+        res = -EIO;
+    if (res < 0) {
+        errno = -res;
+        die("IOCB_CMD_PWRITE %s", path);
+    }
+
+    /* Sync what is written. With the event, the disk has it. */
+    memset(&iocb, 0, sizeof(iocb));
+    iocb.aio_lio_opcode = IOCB_CMD_FDSYNC;
+    iocb.aio_fildes = fd;
+    res = complete(ctx, &iocb);
+    if (res < 0) {
+        errno = -res;
+        die("IOCB_CMD_FDSYNC %s", path);
+    }
+    printf("%zu bytes are on the disk\n", strlen(text));
+
+    /* Tear down. */
+    if (io_destroy(ctx) == -1)
+        die("io_destroy");
+    if (close(fd) == -1)
+        die("close %s", path);
+
+    /* Output that did not arrive (a full disk, say) is a failure too. */
+    if (fflush(stdout) != 0 || ferror(stdout))
+        die("standard output");
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,63 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=1-first-context
+chapter=01-setup-destroy
+kind='fill in'
+title='make a context, check it, destroy it'
+reason='*expected: calls of io_setup: 1*got: 0*'
+
+check() {
+    local max numbers
+
+    situation 'As usual:'
+    run 5
+    expect_success
+    expect_output $'context for 5 events: made\ncontext: destroyed'
+    expect_calls io_setup 1
+    expect_calls io_destroy 1
+
+    situation 'No events at all, which the kernel refuses:'
+    run 0
+    expect_error 'io_setup: Invalid argument'
+
+    situation 'More events than are left in the system:'
+    max=$(cat /proc/sys/fs/aio-max-nr)
+    AIO_FAULT='io_setup@1=EAGAIN' run 77
+    numbers='([0-9]+) and 77 more are over aio-max-nr ([0-9]+)'
+    [[ $status == 1 &&
+        $errors == "$name: io_setup: "*unavailable$'\n'"aio-nr "* &&
+        $errors =~ $numbers && ${BASH_REMATCH[2]} == "$max" &&
+        ${BASH_REMATCH[1]} -le $max ]] ||
+        fail "status 1, and on stderr
+    $name: io_setup: Resource temporarily unavailable
+    aio-nr A and 77 more are over aio-max-nr $max
+with the number in /proc/sys/fs/aio-nr instead of A"
+
+    situation 'The context cannot be destroyed:'
+    AIO_FAULT='io_destroy@1=EINVAL' run 8
+    expect_error 'io_destroy: Invalid argument'
+}
+
+hints=(
+    'Copy the wrappers io_setup() and io_destroy() from ../setup-destroy.c to
+where the first EDIT HERE stands. In main() a variable "aio_context_t ctx = 0;"
+is needed; its address goes to io_setup(), the variable itself to
+io_destroy().'
+    'Both calls return -1 and set errno when they fail. die("io_destroy") says
+so and ends the program.'
+    'EAGAIN needs more than die(): read_number() and explain() of
+../setup-destroy.c do what the task asks for. Mind that explain() keeps errno
+before it calls anything else.'
+)
+
+wrong=(
+    'both numbers, but swapped|
+        s/nr, nr_events, max_nr,/max_nr, nr_events, nr,/'
+    'never destroyed|
+        s/if (io_destroy(ctx) == -1)/if (0)/'
+    'io_destroy is not checked|
+        s/io_destroy(ctx) == -1/io_destroy(ctx) == 1/'
+    'io_setup is not checked|
+        s/io_setup(nr_events, &ctx) == -1/io_setup(nr_events, \&ctx) == 1/'
+    'each failure is taken for EAGAIN|
+        s/if (error == EAGAIN)/if (error != 0)/'
+)

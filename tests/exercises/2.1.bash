@@ -1,0 +1,74 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=1-read-one
+chapter=02-single-write
+kind='fill in'
+title='read: all of it, a part, the end of the file'
+reason='*expected: status 0*got: status 1*IOCB_CMD_PREAD demo.txt*error*'
+
+check() {
+    given 'seq 100 >demo.txt'
+
+    situation 'A read from the middle of a file of 292 bytes:'
+    run demo.txt 10 20
+    expect_success
+    expect_output "20 bytes at 10: all"$'\n'"$(tail -c +11 demo.txt |
+        head -c 20)"
+    expect_calls io_submit 1
+    expect_calls pread 0
+    expect_calls read 0
+
+    situation 'A read that reaches past its end:'
+    run demo.txt 282 64
+    expect_success
+    expect_output $'64 bytes at 282: only 10\n98\n99\n100'
+
+    situation 'A read that begins at its end:'
+    run demo.txt 292 1
+    expect_success
+    expect_output '1 bytes at 292: none, the end of the file'
+
+    situation 'The disk is broken, so the event brings -EIO:'
+    AIO_FAULT='io_getevents@1=res=-EIO' run demo.txt
+    expect_error 'IOCB_CMD_PREAD demo.txt: *'
+    expect_output ''
+
+    situation 'A folder, which io_submit() refuses:'
+    run .
+    expect_error 'io_submit: Invalid argument'
+
+    situation 'A longer read:'
+    given 'seq 100000 >demo.txt'
+    run demo.txt 99999 300000
+    expect_success
+    { echo '300000 bytes at 99999: all' && tail -c +100000 demo.txt |
+        head -c 300000; } >expected
+    cmp -s "$work/out" expected ||
+        fail 'that line, then the 300000 bytes, and no more' \
+            "$(stat -c %s "$work/out") bytes on stdout"
+}
+
+hints=(
+    'Five fields: aio_lio_opcode, aio_fildes, aio_buf (an address, cast to
+uintptr_t), aio_nbytes and aio_offset. ../single-write.c fills in the same
+ones for a write.'
+    'event.res is what pread() would return. Negative: an error, errno =
+-event.res. 0: the end of the file. Less than LENGTH: that is all there is.'
+    'Only event.res bytes of the buffer are from the file: fwrite(data, 1,
+event.res, stdout).'
+)
+
+wrong=(
+    'a short read is an error|
+        s/    if (event.res < 0)/    if (event.res < length)/
+        s/errno = -event.res/errno = event.res < 0 ? -event.res : EIO/'
+    'pread() instead of a request|
+        s/if (io_submit(.*/event.res = pread(fd, data, length, offset);/
+        s/die("io_submit")/n = 1/
+        /^    do$/,/^    while/d'
+    'the end of the file is an error|
+        s/    if (event.res < 0)/    if (event.res <= 0)/'
+    'the offset is forgotten|
+        /iocb.aio_offset = offset;/d'
+    'all of the buffer is printed|
+        s/fwrite(data, 1, event.res/fwrite(data, 1, length/'
+)

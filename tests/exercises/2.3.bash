@@ -1,0 +1,84 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=3-sync-beside
+chapter=02-single-write
+kind='find the bug'
+title='sync what is written, not what is being written'
+reason='*expected: IOCB_CMD_FDSYNC is submitted when*PWRITE:0:22 FDSYNC*'
+
+check() {
+    situation 'A write that works, and what is submitted and reaped:'
+    watch=yes run demo.txt
+    expect_success
+    expect_output '22 bytes are on the disk'
+    expect_file demo.txt $'Hello, durable world!\n'
+    # What is in flight when the FDSYNC is submitted? Nothing else may be.
+    awk '
+    $1 == "submit" {
+        for (i = 2; i <= NF; i++) {
+            if ($i ~ /^3:/) {
+                synced = 1
+                late = late || in_flight > 0 || !written
+            } else if ($i ~ /^1:/)
+                written = 1
+            in_flight++
+        }
+    }
+    $1 == "reap" { in_flight -= $2 }
+    END { exit !synced || late }' "$work/watch" ||
+        fail 'IOCB_CMD_FDSYNC is submitted when the write has its event' \
+            $'\n'"$(requests | sed 's/^/    /')"
+
+    situation 'The disk is full, so the event of the write brings -ENOSPC:'
+    AIO_FAULT='io_getevents@1=res=-ENOSPC' watch=yes run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt: No space left on device'
+    [[ $(requests) != *FDSYNC* ]] ||
+        fail 'a write that has failed is not synced' \
+            $'\n'"$(requests | sed 's/^/    /')"
+
+    situation 'The disk is broken, so the event of the FDSYNC brings -EIO:'
+    AIO_FAULT='io_getevents@2=res=-EIO' run demo.txt
+    expect_error 'IOCB_CMD_FDSYNC demo.txt: *'
+    expect_output ''
+
+    situation 'Only 5 bytes of 22 are written:'
+    AIO_FAULT='io_getevents@1=res=5' run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt*: *'
+}
+
+hints=(
+    'When does the kernel begin with a request of a list? Is there an order
+among them? Read "What if two writes overlap?" in chapter 2.'
+    'Two calls of io_submit() do not help either, as long as nobody waits in
+between. Wait for the event of the write and look at its res; only then submit
+the FDSYNC.'
+    '../durable-write.c has a function complete(), which submits one request and
+waits for its event. Call it twice.'
+)
+
+wrong=(
+    'submitted one after the other, without a wait|
+        /^static long long complete/,/^}/ {
+            s/    do/    if (iocb->aio_nbytes > 0)\n        return 22;\n    do/
+        }'
+    'a write that failed is synced all the same|
+        /^    .. Write\./,/^    .. Sync/ {
+            s/errno = -res;/iocb.aio_lio_opcode = IOCB_CMD_FDSYNC;\n&/
+            s/errno = -res;/iocb.aio_buf = iocb.aio_nbytes = 0;\n&/
+            s/errno = -res;/complete(ctx, \&iocb), &/
+        }'
+    'the sync comes ahead of the write|
+        /^    .. Write\./,/^    .. Sync/ {
+            s/PWRITE/FDSYNC/
+            /aio_buf\|aio_nbytes\|strlen\|-EIO/d
+        }
+        /^    .. Sync/,/^    printf/ {
+            s/FDSYNC/PWRITE/
+            s/iocb.aio_fildes = fd;/&\n    iocb.aio_buf = (uintptr_t)text;/
+            s/res = comp.*/iocb.aio_nbytes = strlen(text);\n    &/
+        }'
+    'what the sync says is not looked at|
+        /IOCB_CMD_FDSYNC;/,/die(/s/if (res < 0)/if (0)/'
+    'fdatasync() instead of a request|
+        /IOCB_CMD_FDSYNC;/,/res = /d
+        s/Sync what.*/ *\/ res = fdatasync(fd); \/* &/'
+)

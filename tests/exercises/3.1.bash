@@ -1,0 +1,58 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=1-dropped-tail
+chapter=03-batch-submit
+kind='find the bug'
+title='io_submit takes three of eight requests'
+reason='*io_submit@1=short=3*expected: demo.dat holds 10240*from byte 1537 on*'
+
+check() {
+    blocks 20 512 >expected
+
+    situation 'All is taken at once:'
+    run demo.dat
+    expect_success
+    expect_output 'blocks: 20'
+    expect_same demo.dat expected
+    expect_calls io_submit 3
+
+    situation 'The first io_submit() takes three of eight requests:'
+    AIO_FAULT='io_submit@1=short=3' run demo.dat
+    expect_success
+    expect_same demo.dat expected
+
+    situation 'Each io_submit() takes one request; some calls are interrupted:'
+    AIO_FAULT='io_submit@1=EINTR io_submit@4=EINTR io_submit@*=short=1
+        io_getevents@2=EINTR' run demo.dat
+    expect_success
+    expect_output 'blocks: 20'
+    expect_same demo.dat expected
+
+    situation 'The first takes three, for the fourth is a bad request:'
+    AIO_FAULT='io_submit@1=short=3 io_submit@2=EBADF' run demo.dat
+    expect_error 'io_submit: Bad file descriptor'
+
+    situation 'A write fails:'
+    AIO_FAULT='io_getevents@1=res=-EIO' run demo.dat
+    expect_error 'IOCB_CMD_PWRITE demo.dat: *'
+}
+
+hints=(
+    'io_submit() returns how many requests it has taken. Where in main() is
+that number used, and where is another one used in its place?'
+    'Eight are prepared, three are taken: then three events come, and the next
+block to write is the one behind those three.'
+    'done must grow by taken. The blocks that were not taken are then prepared
+again, as the first ones of the next batch.'
+)
+
+wrong=(
+    'waits for those, too, that were not taken|
+        s/reaped < taken/reaped < batch/
+        s/1, taken - reaped/1, batch - reaped/'
+    'avoids it with one request a call|
+        s/BATCH = 8,/BATCH = 1,/'
+    'takes a part for a failure|
+        s/if (taken == -1)/if (taken != batch)/'
+    'gives up without a word|
+        s/die("io_submit");/break;/'
+)

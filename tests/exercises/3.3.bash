@@ -1,0 +1,58 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=3-one-buffer
+chapter=03-batch-submit
+kind='find the bug'
+title='a buffer that is used again too early'
+reason='*late.so*expected: demo.dat holds 10240*from byte 7 on*'
+
+check() {
+    blocks 20 512 >expected
+
+    situation 'Here, where each write is done when io_submit() returns:'
+    watch=yes run demo.dat
+    expect_success
+    expect_output 'blocks: 20'
+    expect_same demo.dat expected
+    (($(most_in_flight) == 4)) ||
+        fail '4 requests in flight' "at most $(most_in_flight)"
+
+    situation 'On a disk that takes its time:'
+    late=yes run demo.dat
+    expect_success
+    expect_same demo.dat expected
+    expect_output 'blocks: 20'
+
+    situation 'There, with one event at a time:'
+    AIO_FAULT='io_getevents@*=short=1 io_getevents@2=EINTR' late=yes \
+        run demo.dat
+    expect_success
+    expect_same demo.dat expected
+
+    situation 'A write fails:'
+    AIO_FAULT='io_getevents@3=res=-EIO' run demo.dat
+    expect_error 'IOCB_CMD_PWRITE demo.dat: *'
+}
+
+hints=(
+    'Four requests are in flight, and one buffer holds their data. Whose data
+is it when the disk comes to the first of them? (The iocb is another matter:
+the kernel has made a copy of it when io_submit() returns.)'
+    'Four buffers, then. But which of them is free? Not the one that was filled
+longest ago: requests are done in any order.'
+    'Put the number of its buffer into aio_data of each request. The event
+brings it back, in data: from then on this buffer is free. Keep a list of the
+free ones.'
+)
+
+wrong=(
+    'one request at a time|
+        s/in_flight < DEPTH)/in_flight < 1)/'
+    'four buffers in turn, whichever is done|
+        s/int buffer = idle.*/int buffer = submitted % DEPTH;/
+        s/idle\[nr_idle++\] = events.*//'
+    'the buffer is free when io_submit has returned|
+        s/submitted++;/& idle[nr_idle++] = buffer;/
+        s/idle\[nr_idle++\] = events.*//'
+    'an iocb for each, but one buffer|
+        s/data\[buffer\]/data[0]/'
+)
