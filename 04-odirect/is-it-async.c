@@ -200,6 +200,10 @@ static void try(aio_context_t ctx, const char *path, const char *kind,
             iocb.aio_buf = (uintptr_t)data;
             iocb.aio_nbytes = BLOCK;
             iocb.aio_offset = offset + i * BLOCK;
+        } else {                /* there must be something to sync */
+            errno = ENOSPC;     /* in case it is short */
+            if (pwrite(fd, data, BLOCK, offset + i * BLOCK) != BLOCK)
+                die("pwrite %s", path);
         }
         do
             n = io_submit(ctx, 1, list);
@@ -295,7 +299,7 @@ int main(int argc, char **argv)
         die("posix_fallocate %s", path);
 
     /* This has a thread of the kernel's to wait for it. */
-    try(ctx, path, "FDSYNC", IOCB_CMD_FDSYNC, direct, 0);
+    try(ctx, path, "FDSYNC", IOCB_CMD_FDSYNC, cached, 0);
     printf("= the call does it or waits for it, ~ it goes on without us\n");
 
     /* Tear down. */
