@@ -432,25 +432,7 @@ END
 }
 
 @test "listio waits with all signals blocked, and only then" {
-    cat >masks.c <<'END'
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <signal.h>
-#include <stdio.h>
-
-int lio_listio(int mode, void *list, int n, void *event)
-{
-    int (*next)(int, void *, int, void *) =
-        (int (*)(int, void *, int, void *))dlsym(RTLD_NEXT, "lio_listio");
-    sigset_t mask;
-
-    sigprocmask(SIG_BLOCK, NULL, &mask);
-    fprintf(stderr, "%s: %d%d\n", mode == 0 ? "LIO_WAIT" : "another",
-            sigismember(&mask, SIGINT), sigismember(&mask, SIGALRM));
-    return next(mode, list, n, event);
-}
-END
-    eval "$build -w -shared -fPIC -o masks.so masks.c -ldl"
+    eval "$build -shared -fPIC -o masks.so '$root/tests/helpers/masks.c' -ldl"
     run -0 --separate-stderr env LD_PRELOAD=./masks.so \
         "$root/$chapter/listio" demo.txt
     assert_stderr "\
