@@ -66,7 +66,7 @@ programs: $(programs)
 
 # Each program is one file. All are built again when the compiler or its
 # flags are others than last time.
-$(programs): %: %.c tests/.built-with
+$(programs): %: %.c Makefile tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< $(LDLIBS)
 
 # POSIX AIO is a library's work: glibc before 2.34 has it in librt.
@@ -80,13 +80,13 @@ left-out:
 	    "$(libaio) is left out: there is no <libaio.h>")
 
 # What the tests need. Those without a main() are preloaded into programs.
-$(filter-out %.so,$(helpers)): %: %.c tests/.built-with
+$(filter-out %.so,$(helpers)): %: %.c Makefile tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< \
 	    -pthread -lrt
 
-%.so: %.c tests/.built-with
+%.so: %.c Makefile tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -shared -fPIC \
-	    -o $@ $< -ldl -pthread
+	    -o $@ $< -ldl -pthread -lrt
 
 tests/.built-with: how = $(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS)
 tests/.built-with: FORCE
