@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -46,7 +47,7 @@ struct test {
 
 struct row {
     long requests, calls;
-    double seconds, iops;
+    double seconds, cpu, iops;
 };
 
 static const char usage[] =
@@ -207,6 +208,17 @@ static double monotonic(void)
     if (clock_gettime(CLOCK_MONOTONIC, &time) == -1)
         die("clock_gettime");
     return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/* Seconds of processor time that this process has used, in the kernel too. */
+static double cpu_time(void)
+{
+    struct rusage used;
+
+    if (getrusage(RUSAGE_SELF, &used) == -1)
+        die("getrusage");
+    return used.ru_utime.tv_sec + used.ru_utime.tv_usec / 1e6 +
+           used.ru_stime.tv_sec + used.ru_stime.tv_usec / 1e6;
 }
 
 /* Numbers with no pattern (xorshift64). */
@@ -430,9 +442,13 @@ int main(int argc, char **argv)
         die("io_setup");
 
     /* Measure. */
-    rows[0] = read_synchronously(&test);
-    for (int i = 1; i < ROWS; i++)
-        rows[i] = read_asynchronously(&test, 1L << (i - 1));
+    for (int i = 0; i < ROWS; i++) {
+        double before = cpu_time();
+
+        rows[i] = i == 0 ? read_synchronously(&test) :
+                           read_asynchronously(&test, 1L << (i - 1));
+        rows[i].cpu = cpu_time() - before;
+    }
     progress(NULL, 0);
 
     /* Show: figures, and bars that leave room for them in 72 columns. */
@@ -455,6 +471,11 @@ int main(int argc, char **argv)
                (int)(row->iops / best * 40),
                "########################################");
     }
+    printf("\nCPU microseconds a request: pread %.1f",
+           rows[0].cpu / rows[0].requests * 1e6);
+    for (int i = 1; i < ROWS; i++)
+        printf(", %d %.1f", 1 << (i - 1), rows[i].cpu / rows[i].requests * 1e6);
+    printf("\n");
 
     /* Tear down. */
     if (io_destroy(test.ctx) == -1)

@@ -836,9 +836,10 @@ on_tmpfs() {
 
 # ---- queue-depth ----
 
-# table: checks the table that queue-depth printed.
+# table: checks the table that queue-depth printed, and the line behind it.
 table() {
     sed '1,/^depth /d' <<<"$output" | awk '
+    /^$/ { getline; footer = $0; next }
     function wrong(what) { print what ": " $0; bad = 1 }
     length > 72 { wrong("wider than 72 columns") }
     NF != 5 && !(NF == 4 && $4 ~ /^[0-9]/) { wrong("not five columns") }
@@ -852,9 +853,14 @@ table() {
     NR == 1 && $4 != 1 || NR == 2 && $4 != 2 { wrong("not that many calls") }
     NR > 2 && ($4 > 4 / $1 + .001 || $4 < 2 / $1 - .001) { wrong("calls") }
     END {
-        if (NR != 8)
-            wrong("not eight rows")
-        for (i = 1; i <= NR; i++) {
+        if (NR != 10)
+            wrong("not eight rows, an empty line and another")
+        number = "[0-9]+[.][0-9]"
+        if (footer !~ "^CPU microseconds a request: pread " number ", 1 " \
+            number ", 2 " number ", 4 " number ", 8 " number ", 16 " number \
+            ", 32 " number ", 64 " number "$")
+            wrong(footer)
+        for (i = 1; i <= 8; i++) {
             $0 = row[i]
             difference = gain[i] * pread - iops[i]
             rounding = .0051 * pread + .51 * gain[i] + 1
