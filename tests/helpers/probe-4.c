@@ -300,9 +300,10 @@ int main(int argc, char **argv)
         void (*ask)(void);
     } all[] = {
         { "reasons", reasons }, { "cached", cached }, { "dioalign", dioalign },
-        { "ring", ring }, { "fsync", fsync_later }, { "preallocated", preallocated },
-        { "end_of_file", end_of_file }, { "length_off", length_off },
-        { "writes_aligned", writes_aligned }, { "writes_off", writes_off },
+        { "ring", ring }, { "fsync", fsync_later },
+        { "preallocated", preallocated }, { "end_of_file", end_of_file },
+        { "length_off", length_off }, { "writes_aligned", writes_aligned },
+        { "writes_off", writes_off },
     };
 
     if (argc > 2)
