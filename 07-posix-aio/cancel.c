@@ -206,7 +206,9 @@ int main(int argc, char **argv)
     }
 
     /* glibc takes back only what no thread has begun with. musl interrupts
-     * the thread. */
+     * the thread; but it hangs, and close() too, if the thread has not begun
+     * as it waits for another request: a write to a pipe behind a write, an
+     * fsync behind a write (1.2.3; the sources of 1.2.5 are no different). */
     cancel("running", ends[0], &aiocbs[0]);
     show(0, &aiocbs[0]);
 

@@ -37,6 +37,7 @@ static volatile sig_atomic_t told[REQUESTS];
 /*
  * No wait is longer than this. A signal may fail to come: there is a limit
  * to those that wait to be taken (ulimit -i), and beyond it they are lost.
+ * glibc then says EAGAIN of the request, even if it has succeeded.
  */
 static const struct timespec limit = { 10, 0 };
 

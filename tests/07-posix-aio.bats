@@ -354,6 +354,15 @@ SIGRTMIN: 3 of 3
 SIGUSR1: 1 of 3"
 }
 
+@test "a signal that cannot be queued is lost; glibc says EAGAIN of it" {
+    probe signal_lost
+    assert_output "\
+aio_write: 0
+aio_error: $(on EAGAIN 0)
+signal: -1 EAGAIN
+bytes in the file: 5"
+}
+
 @test "a zeroed sigevent is SIGEV_SIGNAL with signal 0" {
     probe zeroed_sigevent
     assert_output "\
@@ -470,6 +479,13 @@ lio_listio: 0
 3 requests, 3 threads"
 }
 
+@test "lio_listio copies its sigevent on glibc, and not on musl" {
+    probe listio_event
+    assert_output "\
+lio_listio: 0
+signal: value $(on 1 2)"
+}
+
 # ---- cancel ----
 
 @test "cancel takes back what is queued; what is running, only on musl" {
@@ -544,17 +560,21 @@ aio_error: ECANCELED"
     fi
 }
 
-@test "aio_cancel of a write behind a write to a pipe hangs on musl" {
-    if [[ $library == glibc ]]; then
-        probe cancel_behind_write
-        assert_output "\
+@test "aio_cancel of a request behind a write to a pipe hangs on musl" {
+    local question
+
+    for question in cancel_behind_write cancel_fsync; do
+        if [[ $library == glibc ]]; then
+            probe "$question"
+            assert_output "\
 both are in flight
 aio_cancel: 0"
-    else
-        run -137 timeout -s KILL 0.5 "$BATS_FILE_TMPDIR/probe" \
-            cancel_behind_write
-        assert_output "both are in flight"
-    fi
+        else
+            # It has blocked all signals that it could.
+            run -137 timeout -s KILL 0.3 "$BATS_FILE_TMPDIR/probe" "$question"
+            assert_line "both are in flight"
+        fi
+    done
 }
 
 # ---- fsync ----

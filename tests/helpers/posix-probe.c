@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -353,6 +354,61 @@ static void listio_threads(void)
         wait_for(&aiocbs[i]);
 }
 
+/* The sigevent of a list is changed while its request is in flight. */
+static void listio_event(void)
+{
+    struct aiocb aiocb, *list[1] = { &aiocb };
+    struct sigevent event;
+    siginfo_t info;
+    sigset_t set;
+    char letter;
+    int ends[2];
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        die("sigprocmask");
+    make_pipe(ends);
+    prepare(&aiocb, ends[0], &letter, 1);
+    aiocb.aio_lio_opcode = LIO_READ;
+    memset(&event, 0, sizeof(event));
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGRTMIN;
+    event.sigev_value.sival_int = 1;
+    answer("lio_listio", lio_listio(LIO_NOWAIT, list, 1, &event));
+    event.sigev_value.sival_int = 2;
+    write_byte(ends[1]);
+    if (sigtimedwait(&set, &info, &limit) == -1)
+        die("sigtimedwait");
+    printf("signal: value %d\n", info.si_value.sival_int);
+}
+
+/* No signal may wait to be taken: what becomes of a request that sends one? */
+static void signal_lost(void)
+{
+    const struct rlimit none = { 0, 0 };
+    const struct timespec at_once = { 0, 0 };
+    struct aiocb aiocb;
+    sigset_t set;
+    char text[] = "hello", got[5];
+    int fd = scratch_file();
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        die("sigprocmask");
+    if (setrlimit(RLIMIT_SIGPENDING, &none) == -1)
+        die("setrlimit");
+    prepare(&aiocb, fd, text, 5);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+    aiocb.aio_sigevent.sigev_signo = SIGRTMIN;
+    answer("aio_write", aio_write(&aiocb));
+    wait_for(&aiocb);
+    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
+    answer("signal", sigtimedwait(&set, NULL, &at_once));
+    answer("bytes in the file", pread(fd, got, sizeof(got), 0));
+}
+
 /*
  * A worker without work leaves, after a second or at once. The first count
  * is good only if it was taken within that second.
@@ -453,8 +509,8 @@ static void close_queued(void)
         printf("in the other pipe: '%c'\n", got);
 }
 
-/* A write that waits for the write before it, both to a pipe. */
-static void cancel_behind_write(void)
+/* Takes back a request behind a write to a pipe which is under way. */
+static void cancel_second(int op)
 {
     static char much[MUCH];
     struct aiocb first, second;
@@ -463,12 +519,24 @@ static void cancel_behind_write(void)
 
     make_pipe(ends);
     start_write(&first, ends[1], much, sizeof(much));
-    start_write(&second, ends[1], &letter, 1);
+    prepare(&second, ends[1], &letter, 1);
+    if (op == LIO_WRITE ? aio_write(&second) : aio_fsync(op, &second))
+        die("aio_write or aio_fsync");
     if (read(ends[0], &got, 1) != 1)    /* now the first is under way */
         die("read");
     printf("both are in flight\n");
     fflush(stdout);
     answer("aio_cancel", aio_cancel(ends[1], &second));
+}
+
+static void cancel_behind_write(void)
+{
+    cancel_second(LIO_WRITE);
+}
+
+static void cancel_fsync(void)
+{
+    cancel_second(O_SYNC);
 }
 
 /* lio_listio(LIO_WAIT) of a read that waits, interrupted. */
@@ -540,8 +608,9 @@ static const struct question {
     Q(library), Q(bad_fd), Q(fsync_bad_fd), Q(reqprio), Q(error_is_returned),
     Q(return_twice), Q(zeroed_sigevent), Q(signals_queue),
     Q(suspend_before_callback), Q(pool), Q(pool_of_two), Q(listio_threads),
-    Q(idle), Q(cancel_notifies), Q(close_read), Q(close_queued),
-    Q(cancel_behind_write), Q(listio_crash), Q(listio_blocked),
+    Q(listio_event), Q(signal_lost), Q(idle), Q(cancel_notifies), Q(close_read), Q(close_queued),
+    Q(cancel_behind_write), Q(cancel_fsync), Q(listio_crash),
+    Q(listio_blocked),
 };
 
 int main(int argc, char **argv)
