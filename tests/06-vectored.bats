@@ -393,6 +393,17 @@ reads, the ring first: N calls"
     assert_error "ring-reap: an event of no request: $(reason EIO)"
 }
 
+@test "ring-reap takes no more events at a time than it has room for" {
+    program -0 ring-reap demo
+    per_batch
+    # The head moves back by eight: from then on there are sixteen events, of
+    # a batch each. Only the last batch is a smaller one, and does not fit.
+    AIO_WATCH=log AIO_WATCH_RING=2=$((requests / 4 - 8))@$((batches + 1)) \
+        watched -1 ring-reap demo
+    assert_error "ring-reap: an event of no request: $(reason EIO)"
+    same "submits" "$(grep -c submit log)" $((2 * batches))
+}
+
 @test "ring-reap loses no request when few are taken" {
     for fault in 'io_submit@*=short=1' 'io_submit@*=short=5' \
         'io_submit@1=EINTR io_submit@9=EINTR'; do
@@ -645,6 +656,23 @@ time: N/s"
 submit 7:0:262144/262144/262144/262144
 submit 8:0:262144/262144/262144/262144"
     [[ $(sed -n 5p log) == "submit 7:1048576:262144/262144/262144/"[0-9]* ]]
+}
+
+@test "aio-copy reads beyond the end to see it, but writes nothing there" {
+    data 12288 >src
+    AIO_WATCH=log watched -0 aio-copy src dst 1 8192
+    run -0 grep submit log
+    same "the first block" "${lines[0]}|${lines[1]}" \
+        "submit 7:0:8192|submit 8:0:8192"
+    [[ ${lines[2]} =~ ^submit\ 7:8192:([0-9]*)$ ]]
+    compare "${BASH_REMATCH[1]}" '>' 4096
+    same "the last write" "${lines[3]}" "submit 8:8192:4096"
+    # No byte of it is left over: one more read, for the end alone.
+    head -c 8192 src >whole
+    AIO_WATCH=log.2 watched -0 aio-copy whole dst 1 8192
+    run -0 grep submit log.2
+    same "requests" "${#lines[@]}" 3
+    [[ ${lines[2]} =~ ^submit\ 7:8192:[1-9][0-9]*$ ]]
 }
 
 @test "aio-copy goes on where a read or a write was short" {
