@@ -32,7 +32,7 @@ static const char usage[] =
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;
@@ -253,7 +253,9 @@ int main(int argc, char **argv)
      */
     if (io_setup(1, &second) == -1)
         die("io_setup");
-    show("second context: io_submit", submit_poll(second, ends[0]));
+    if (submit_poll(second, ends[0]) != 1)
+        die("io_submit");
+    printf("second context: 1 request taken\n");
 
     /* One byte in the pipe completes them all. Each finds its own. */
     if (write(ends[1], "!", 1) != 1)

@@ -33,7 +33,7 @@ static const char usage[] =
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;
@@ -94,7 +94,7 @@ static long long complete(aio_context_t ctx, struct iocb *iocb)
     struct io_event event;
     int n;
 
-    if (io_submit(ctx, 1, list) == -1)
+    if (io_submit(ctx, 1, list) != 1)
         die("io_submit");
     do
         n = io_getevents(ctx, 1, 1, &event, NULL);

@@ -33,7 +33,7 @@ static const char usage[] =
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;
@@ -120,7 +120,7 @@ static int read_once(aio_context_t ctx, int fd, const void *data,
     iocb.aio_buf = (uintptr_t)data;
     iocb.aio_nbytes = length;
     iocb.aio_offset = offset;
-    if (io_submit(ctx, 1, list) == -1)
+    if (io_submit(ctx, 1, list) != 1)
         return -1;
 
     do

@@ -31,7 +31,7 @@ static const char usage[] =
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;
@@ -149,7 +149,7 @@ int main(int argc, char **argv)
     iocb.aio_offset = 0;
 
     /* Submit: the first place for errors. The request was not taken. */
-    if (io_submit(ctx, 1, list) == -1)
+    if (io_submit(ctx, 1, list) != 1)
         die("io_submit");
     show_iocb(&iocb);
     printf("io_submit: 1 request taken\n");

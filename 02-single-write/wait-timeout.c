@@ -37,7 +37,7 @@ static const char usage[] =
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;
@@ -102,7 +102,7 @@ static void submit_polls(aio_context_t ctx, int fd, int events, int nr)
     iocb.aio_fildes = fd;
     iocb.aio_buf = events;
     for (int i = 0; i < nr; i++)
-        if (io_submit(ctx, 1, list) == -1)
+        if (io_submit(ctx, 1, list) != 1)
             die("io_submit");
 }
 

@@ -42,7 +42,7 @@ static volatile sig_atomic_t handled;   /* how often the handler ran */
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;

@@ -34,7 +34,7 @@ static const char usage[] =
  * The reason is errno's. `call` is a format like printf's, so that it can
  * name a file: die("open %s", path).
  */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;

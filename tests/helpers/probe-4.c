@@ -31,7 +31,7 @@ enum { BLOCK = 65536 };         /* a multiple of all alignments there are */
 static const char *path = "probe.file";
 
 /* The question cannot be asked here. */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;

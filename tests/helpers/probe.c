@@ -56,7 +56,7 @@ _Static_assert(sizeof(struct timespec) == 2 * sizeof(long),
 /* ---- Helpers ---- */
 
 /* The question cannot be asked here. */
-static void die(const char *call, ...)
+static _Noreturn void die(const char *call, ...)
 {
     int error = errno;
     va_list args;
