@@ -145,6 +145,14 @@ END
     assert_line '  make exercise-%  *'
 }
 
+@test "what make help lists is there" {
+    local tool
+
+    for tool in $(grep -o '@tests/[a-z/]*' "$root/Makefile" | tr -d @); do
+        [[ -x $root/$tool ]] || { echo "no $tool"; return 1; }
+    done
+}
+
 @test "make test runs the tests of one chapter with CHAPTER=3" {
     run -0 make -s -C "$root" -n test CHAPTER=3 -o all
     [[ ${lines[-1]} == 'tests/run 3' ]]
