@@ -317,7 +317,8 @@ static struct fault arm_number(long number, long *c, long *d)
 }
 
 FUNCTION(fault_syscall, "syscall", uncounted, MINUS_1,
-         fault = arm_number(a, &c, &d),
+         if (object_of(__builtin_return_address(0)) == program)
+             fault = arm_number(a, &c, &d),     /* libaio counts itself */
          change_res(&fault, result, e))
 
 /* ---- Start: read AIO_FAULT. End: write AIO_FAULT_LOG ---- */
