@@ -12,6 +12,12 @@ shopt -u nullglob
 # in_git: is this a repository, and not a copy without one?
 in_git() { git -C "$root" rev-parse --git-dir >/dev/null 2>&1; }
 
+# The starters that are not as they were handed out.
+edited() {
+    cut -d ' ' -f 3 tests/exercises/starters | xargs cksum 2>/dev/null |
+        grep -vxFf tests/exercises/starters | cut -d ' ' -f 3
+}
+
 # All that belongs to the course: what git knows, or in a copy without git
 # what was not built. Starters that somebody works on are not looked at.
 written() {
@@ -22,7 +28,7 @@ written() {
         find . -name '.scratch.*' -prune -o -path ./handout -prune -o \
             -type f ! -name 'demo*' ! -name '*.so' ! -name .built-with \
             -printf '%P\n'
-    fi | sort | grep -vxFf <(tests/tools/exercise --edited) |
+    fi | sort | grep -vxFf <(edited) |
         while read -r file; do
             [[ ! -f $file || -f $file.c ]] || echo "$root/$file"
         done
