@@ -119,8 +119,9 @@ run() {
     local out=$work/out err=$work/err readers='' pipe='' child tries=0 alive=''
 
     runs=$((runs + 1))
+    # fault.so first: it counts what the program itself calls.
+    [[ -z ${watch-} ]] || preload+=" tests/helpers/watch.so"
     [[ -z ${late-} ]] || preload+=" tests/helpers/late.so"
-    [[ -z ${watch-} ]] || preload="tests/helpers/watch.so $preload"
     explain "$@"
     : >"$work/calls"
     [[ -z ${watch-} ]] || : >"$work/watch"

@@ -15,7 +15,7 @@
  * Build:  cc -shared -fPIC -o late.so late.c -ldl -pthread
  * Usage:  LD_PRELOAD=tests/helpers/late.so PROGRAM ...
  *
- * Ahead of it may stand watch.so and fault.so: they see what the program
+ * Ahead of it may stand fault.so and watch.so: they see what the program
  * does, not what this makes of it. What io_submit refuses here are unknown
  * opcodes, bad descriptors, aio_reserved2, and an FSYNC of a part; what the
  * kernel refuses later for another reason ends the program: one line on
