@@ -1,0 +1,148 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=3-log-writer
+chapter=06-vectored
+kind='extend'
+title='a log: vectors, a window, and one sync at the end'
+reason='*expected: 4 records in flight at some time*got: at most 1*'
+
+# What prepare() makes of $1 records.
+records() {
+    awk -v nr="$1" '
+    function repeat(letter, n) {
+        while (length(letter) < n)
+            letter = letter letter
+        return substr(letter, 1, n)
+    }
+    BEGIN {
+        for (i = 0; i < nr; i++) {
+            label = "record " i "\n"
+            printf "%s%s", label, repeat(".", 4096 - length(label))
+            printf "%s", repeat(sprintf("%c", 97 + i % 26), 8192)
+        }
+    }'
+}
+
+# At the end of the log there is a FDSYNC, submitted when nothing was in
+# flight, and there is no other.
+expect_one_sync() {
+    local wrong
+
+    wrong=$(requests | awk '
+    $1 == "submit" {
+        for (i = 2; i <= NF; i++) {
+            if ($i ~ /^FD?SYNC:/) {
+                syncs++
+                early += n + i - 2
+            } else {
+                early += syncs > 0
+            }
+        }
+        n += NF - 1
+    }
+    $1 == "reap" { n -= $2 }
+    END {
+        if (syncs != 1)
+            print syncs + 0 " of them"
+        else if (early)
+            print "records were in flight then, or came later"
+    }')
+    [[ -z $wrong ]] ||
+        fail 'one FDSYNC, submitted when all records are reaped' "$wrong"
+}
+
+expect_no_sync() {
+    [[ $(requests) != *SYNC:* ]] ||
+        fail 'no FDSYNC after that' 'one was submitted'
+}
+
+check() {
+    local least
+
+    situation '20 records, with a window of 4:'
+    watch=yes run demo.dat
+    [[ $errors != *'io_submit: Invalid argument' ]] ||
+        skip 'this kernel has no IOCB_CMD_FDSYNC'
+    (($(most_in_flight) <= 4)) ||
+        fail 'at most 4 records in flight' "$(most_in_flight)"
+    (($(most_in_flight) == 4)) ||
+        fail '4 records in flight at some time' "at most $(most_in_flight)"
+    expect_success
+    expect_output 'written: 20 records'
+    records 20 >expected
+    expect_same demo.dat expected
+    least=$(requests | grep -o 'PWRITEV:[0-9]*:4096/8192\>' | wc -l)
+    ((least == 20)) ||
+        fail '20 PWRITEV of 4096 and 8192 bytes' "$least"
+    expect_one_sync
+    expect_calls open:direct 1
+
+    situation 'The filesystem has no O_DIRECT; 7 records, all at once:'
+    AIO_FAULT='open:direct@*=EINVAL' watch=yes run demo.dat 7 32
+    expect_success
+    records 7 >expected
+    expect_same demo.dat expected
+    expect_one_sync
+
+    situation 'A disk that takes its time, with a window of 3:'
+    AIO_FAULT='io_getevents@2=EINTR io_submit@*=short=1
+        io_getevents@*=short=1' late=yes watch=yes run demo.dat 10 3
+    expect_success
+    records 10 >expected
+    expect_same demo.dat expected
+    expect_one_sync
+    # How many are in flight, at least, until the last record is submitted?
+    least=$(awk '
+    $1 == "submit" {
+        n += NF - 1
+        all += NF - 1
+        if (all > 3 && all <= 10 && before < least)
+            least = before
+    }
+    $1 == "reap" { n -= $2 }
+    BEGIN { least = 3 }
+    { before = n }
+    END { print least }' "$work/watch")
+    ((least >= 2)) ||
+        fail 'a free place is taken again at once, so 2 or 3 are in flight' \
+            "only $least were when more were submitted"
+
+    situation 'A record is written in part only:'
+    AIO_FAULT='io_getevents@2=res=4096' watch=yes run demo.dat
+    expect_error 'IOCB_CMD_PWRITEV demo.dat: I*'
+    expect_no_sync
+
+    situation 'The last record fails:'
+    AIO_FAULT='io_getevents@20=res=-ENOSPC io_getevents@*=short=1' \
+        watch=yes run demo.dat
+    expect_error 'IOCB_CMD_PWRITEV demo.dat: No space left on device'
+    expect_no_sync
+
+    situation 'The disk does not confirm:'
+    AIO_FAULT='io_getevents@21=res=-ENOSPC io_getevents@*=short=1' run demo.dat
+    expect_error 'IOCB_CMD_FDSYNC demo.dat: No space left on device'
+}
+
+hints=(
+    'Begin with the window, as in exercise 3.2 and ../batch-submit.c of chapter
+3: DEPTH places, a list of those that are idle, a list of requests that are
+ready to be submitted. Each place is a struct record of its own.'
+    'aio_data is the record, so each event knows which place is idle again.
+Look at res before that: RECORD, or it is an error. sync_file() comes once,
+behind the loop.'
+    'For O_DIRECT, open with it first, and without if errno is EINVAL. One
+posix_memalign() of depth * sizeof(struct record) aligns all of them: see
+_Alignas.'
+)
+
+wrong=(
+    'the sync is submitted as soon as the last record is|
+        s/if (n == -1 \&\& errno != EINTR)/if (prepared == records \&\& !nr_ready) { static struct iocb s, *l[1] = { \&s }; if (!s.aio_lio_opcode) { s.aio_lio_opcode = IOCB_CMD_FDSYNC; s.aio_fildes = fd; io_submit(ctx, 1, l); } }\n&/
+        s/check(events\[i\].res, path);/if (!events[i].data) continue; &/
+        s/^    sync_file(.*//'
+    'a short write is fine|s/if (res == RECORD)/if (res > 0)/'
+    'waits until the window is empty|s/while (nr_idle > 0/while (nr_idle > 0 \&\& in_flight == 0/'
+    'a place is idle as soon as it is submitted|s/idle\[--nr_idle\]/\&window[nr_idle--, prepared % 2]/'
+    'always through the page cache|s/flags | O_DIRECT/flags/'
+    'O_DIRECT or nothing|s/errno == EINVAL)/errno == 0)/'
+    'nobody syncs|s/^    sync_file(.*//'
+)
