@@ -1,0 +1,62 @@
+# shellcheck shell=bash disable=SC2034,SC2154
+name=3-timer
+chapter=05-eventfd
+kind='extend'
+title='a loop that notices when nothing comes any more'
+reason='*expected: status 0*got: status 1*epoll_wait: *timed out*'
+
+check() {
+    local n
+
+    for n in 5 300; do
+        situation "$n messages, and then silence:"
+        run demo.txt $n
+        expect_success
+        expect_output "silence after $n messages
+written: $n messages"
+        seq 0 $((n - 1)) | xargs printf 'message %7d\n' >expected
+        expect_same demo.txt expected
+        expect_calls timerfd_create 1
+        ((n > 5)) || (($(calls timerfd_settime) >= 6)) ||
+            fail 'the timer set once, and anew with each of 5 messages' \
+                "calls of timerfd_settime: $(calls timerfd_settime)"
+    done
+
+    situation 'A slow disk, an interrupted wait:'
+    AIO_FAULT='epoll_wait@2=EINTR' late=yes run demo.txt
+    expect_success
+    expect_output 'silence after 5 messages
+written: 5 messages'
+    head -n 5 expected >five
+    expect_same demo.txt five
+
+    situation 'A message cannot be written:'
+    AIO_FAULT='io_getevents@1=res=-ENOSPC' run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt: No space left on device'
+
+    situation 'There is no timer to be had:'
+    AIO_FAULT='timerfd_create@1=EMFILE' run demo.txt
+    expect_error 'timerfd_create: *'
+
+    situation 'The timer cannot be set anew:'
+    AIO_FAULT='timerfd_settime@3=EINVAL' run demo.txt
+    expect_error 'timerfd_settime: Invalid argument'
+}
+
+hints=(
+    'timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK), of <sys/timerfd.h>, makes
+the descriptor. Give it a bit of its own, and told[] one place more.'
+    'timerfd_settime() takes a struct itimerspec: it_value is when to expire,
+it_interval is 0 (once). Set it again, and it begins anew. Do so ahead of the
+loop, and with each message.'
+    'If the bit of the timer is there, and that of the pipe is not: read 8
+bytes from it, print the line, and silent = 1. The loop then ends when what was
+received is written. If both are there, it has been set anew: no silence.'
+)
+
+wrong=(
+    'it is set once, so it tells of no silence|/^            set_timer(timer);/d'
+    'no timer, only the limit of epoll_wait|s/epoll, told, 3, 1000/epoll, told, 3, QUIET/; s/timer = timerfd_create(.*/timer = eventfd(0, EFD_NONBLOCK);/; s/if (timerfd_settime(.*/if (0)/; s/errno = ETIMEDOUT;/{ printf("silence after %ld messages\\n", received); silent = 1; continue; }/'
+    'a timer of 0 is one that is off|s/QUIET \* 1000000/0/'
+    'nobody looks whether the timer could be set|s/if (timerfd_settime(timer, 0, &quiet, NULL) == -1)/if (timerfd_settime(timer, 0, \&quiet, NULL) == -2)/'
+)
