@@ -136,7 +136,14 @@ _Alignas.'
 
 wrong=(
     'the sync is submitted as soon as the last record is|
-        s/if (n == -1 \&\& errno != EINTR)/if (prepared == records \&\& !nr_ready) { static struct iocb s, *l[1] = { \&s }; if (!s.aio_lio_opcode) { s.aio_lio_opcode = IOCB_CMD_FDSYNC; s.aio_fildes = fd; io_submit(ctx, 1, l); } }\n&/
+        s/if (n == -1 \&\& errno != EINTR)/\
+        static struct iocb sync, *list[1] = { \&sync };\
+        if (prepared == records \&\& nr_ready == 0 \&\& !sync.aio_fildes) {\
+            sync.aio_lio_opcode = IOCB_CMD_FDSYNC;\
+            sync.aio_fildes = fd;\
+            io_submit(ctx, 1, list);\
+        }\
+&/
         s/check(events\[i\].res, path);/if (!events[i].data) continue; &/
         s/^    sync_file(.*//'
     'a short write is fine|s/if (res == RECORD)/if (res > 0)/'

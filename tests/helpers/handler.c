@@ -169,9 +169,14 @@ OTHER(int, aio_read, (struct aiocb *aiocb), (aiocb))
 OTHER(int, aio_write, (struct aiocb *aiocb), (aiocb))
 OTHER(int, aio_fsync, (int how, struct aiocb *aiocb), (how, aiocb))
 OTHER(int, aio_cancel, (int fd, struct aiocb *aiocb), (fd, aiocb))
-OTHER(int, lio_listio,
-      (int mode, struct aiocb *const *list, int nr, struct sigevent *event),
-      (mode, list, nr, event))
+
+/* Its prototype is another in each C library. */
+int list_io(int mode, void *list, int nr, void *event) __asm__("lio_listio");
+int list_io(int mode, void *list, int nr, void *event)
+{
+    unsafe("lio_listio");
+    return NEXT(lio_listio)(mode, list, nr, event);
+}
 
 void exit(int status)
 {
