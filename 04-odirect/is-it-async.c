@@ -22,15 +22,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 enum {
     TRIES = 100,                /* each with a block of its own */
-    BLOCK = 4096,               /* bytes a request */
+    BLOCK = 4096,               /* bytes a request: aligned, nearly anywhere */
     AREA = TRIES * BLOCK
 };
 
@@ -126,54 +124,6 @@ static const char *filesystem(int fd)
     return "unknown filesystem";
 }
 
-/*
- * Bytes that buffer addresses (*memory), and offsets and lengths (*offset)
- * must be multiples of under O_DIRECT. Returns who said so: statx() since
- * Linux 6.1, or else the disk; and if neither does, 4096 is right for most.
- * A *memory of 0 means that this file can't be used with O_DIRECT.
- */
-static const char *alignment(int fd, unsigned *memory, unsigned *offset)
-{
-    /* struct statx as words, for headers that don't know the fields yet. */
-    enum { STX_MASK = 0, STX_DIO_MEM_ALIGN = 38, STX_DIO_OFFSET_ALIGN = 39 };
-    const unsigned dioalign = 0x2000;   /* STATX_DIOALIGN */
-    unsigned stx[64] = { 0 };
-    const char *paths[] = { "/sys/dev/block/%u:%u/queue/logical_block_size",
-                            "/sys/dev/block/%u:%u/../queue/logical_block_size"
-                          };
-    struct stat stat;
-
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, stx) == 0 &&
-        (stx[STX_MASK] & dioalign)) {
-        *memory = stx[STX_DIO_MEM_ALIGN];
-        *offset = stx[STX_DIO_OFFSET_ALIGN];
-        return "says statx";
-    }
-
-    /* A disk has a queue; a partition's is its disk's. */
-    if (fstat(fd, &stat) == -1)
-        die("fstat");
-    for (int i = 0; i < 2; i++) {
-        char path[100];
-        FILE *file;
-        int found;
-
-        snprintf(path, sizeof(path), paths[i],
-                 major(stat.st_dev), minor(stat.st_dev));
-        file = fopen(path, "r");
-        if (file == NULL)
-            continue;
-        found = fscanf(file, "%u", offset);
-        fclose(file);
-        if (found == 1) {
-            *memory = *offset;
-            return "the disk's logical block size";
-        }
-    }
-    *memory = *offset = 4096;
-    return "a guess, for nobody says";
-}
-
 /* Is there an event in the ring? If so, what it tells of has happened. */
 static int completed(aio_context_t ctx)
 {
@@ -230,7 +180,6 @@ static void try(aio_context_t ctx, const char *path, const char *kind,
 int main(int argc, char **argv)
 {
     const char *path = argv[1];
-    unsigned memory, offset;
     aio_context_t ctx = 0;
     struct ring *ring;
     int cached, direct;
@@ -244,19 +193,12 @@ int main(int argc, char **argv)
         die("open %s", path);
     printf("filesystem: %s\n", filesystem(cached));
     direct = open(path, O_RDWR | O_DIRECT);
-    if (direct == -1 && errno == EINVAL)
+    if (direct == -1 && errno == EINVAL) {
+        printf("O_DIRECT: not here, all goes through the page cache\n");
         direct = open(path, O_RDWR);
+    }
     if (direct == -1)
         die("open %s", path);
-    alignment(direct, &memory, &offset);
-    if (memory == 0 && fcntl(direct, F_SETFL, 0) == -1)
-        die("fcntl %s", path);
-    if (!(fcntl(direct, F_GETFL) & O_DIRECT)) {
-        printf("O_DIRECT: not here, all goes through the page cache\n");
-    } else if (BLOCK % memory != 0 || BLOCK % offset != 0) {
-        errno = EINVAL;
-        die("blocks of %d bytes on %s", BLOCK, path);
-    }
 
     /* A ring of another kind would have another magic number. */
     if (io_setup(1, &ctx) == -1)

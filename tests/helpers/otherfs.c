@@ -1,11 +1,13 @@
 /*
- * dioalign.c - a filesystem with other rules of alignment
+ * otherfs.c - pretends that a file is on another filesystem
  *
- * A library to preload. statx() made with syscall() answers what AIO_DIOALIGN
- * says, "MEMORY OFFSET" in bytes, as a filesystem does to STATX_DIOALIGN.
+ * A library to preload.
  *
- * Build:  cc -shared -fPIC -o dioalign.so dioalign.c -ldl
- * Usage:  AIO_DIOALIGN='512 4096' LD_PRELOAD=./dioalign.so PROGRAM ...
+ *     AIO_DIOALIGN='MEMORY OFFSET'     statx() made with syscall() says that
+ *                                      these are the rules for O_DIRECT
+ *     AIO_FSTYPE=0xMAGIC               fstatfs() says that this is the type
+ *
+ * Build:  cc -shared -fPIC -o otherfs.so otherfs.c -ldl
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -15,7 +17,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+int fstatfs(int fd, struct statfs *statfs)
+{
+    const char *magic = getenv("AIO_FSTYPE");
+    int (*next)(int, struct statfs *);
+    int result;
+
+    *(void **)&next = dlsym(RTLD_NEXT, "fstatfs");
+    result = next(fd, statfs);
+    if (magic != NULL)
+        statfs->f_type = strtoul(magic, NULL, 16);
+    return result;
+}
 
 long syscall(long number, ...)
 {
