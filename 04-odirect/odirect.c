@@ -250,7 +250,7 @@ int main(int argc, char **argv)
     if (memory == 0 && fcntl(fd, F_SETFL, 0) == -1)
         die("fcntl %s", path);
     printf("filesystem: %s\n", filesystem(fd));
-    if (fcntl(fd, F_GETFL) & O_DIRECT) {
+    if (memory != 0 && (fcntl(fd, F_GETFL) & O_DIRECT)) {
         printf("O_DIRECT: yes\n");
         printf("alignment: memory %u, offset and length %u (%s)\n",
                memory, offset, source);

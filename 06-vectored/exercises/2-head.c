@@ -170,7 +170,7 @@ int main(int argc, char **argv)
         iocb.aio_data = done;
         if (io_submit(ctx, 1, list) == -1)
             die("io_submit");
-        while ((n = ring_reap(ring, &event)) == 0) {
+        while (ring_reap(ring, &event) == 0) {
             calls++;
             n = io_getevents(ctx, 1, 1, &event, NULL);
             if (n == 1)
