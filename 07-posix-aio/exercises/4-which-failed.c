@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 {
     static char data[MAX][BLOCK];
     struct aiocb aiocbs[MAX];
-    struct aiocb *list[MAX];
+    static struct aiocb *list[MAX];
     int nr = argc - 1;
 
     check_arguments(argc, argv, 1, MAX);

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 {
     static char data[MAX][BLOCK];
     struct aiocb aiocbs[MAX];
-    struct aiocb *list[MAX];
+    static struct aiocb *list[MAX];
     int nr = argc - 1, failed = 0;
 
     check_arguments(argc, argv, 1, MAX);
