@@ -13,7 +13,7 @@ setup_file() {
     local pids=() pid folder question helpers=$BATS_TEST_DIRNAME/helpers
 
     # shellcheck disable=SC2206 # several words each
-    local cc=(${CC:-cc} $CPPFLAGS $CFLAGS $LDFLAGS -w)
+    local cc=(${CC:-cc} $CPPFLAGS $CFLAGS -O0 $LDFLAGS -w)
     "${cc[@]}" -pthread -o "$BATS_FILE_TMPDIR/probe" "$helpers/probe.c" &
     pids+=($!)
     "${cc[@]}" -o "$BATS_FILE_TMPDIR/probe-6" "$helpers/probe-6.c" &
@@ -65,7 +65,7 @@ watched() {
         shift
     fi
     run "${expected[@]}" --separate-stderr timeout 60 \
-        env LD_PRELOAD="$preload${AIO_FAULT:+:$root/tests/helpers/fault.so}" \
+        env LD_PRELOAD="${AIO_FAULT:+$root/tests/helpers/fault.so:}$preload" \
         "$root/$chapter/$1" "${@:2}"
 }
 

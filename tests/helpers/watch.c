@@ -1,7 +1,8 @@
 /*
  * watch.c - notes what a program does, and does things meanwhile
  *
- * A library to preload, ahead of fault.so if both are.
+ * A library to preload, behind fault.so if both are: what that has fail is
+ * not seen here.
  *
  *     AIO_WATCH=FILE       a line for each of these calls that succeeds:
  *                              submit OPCODE:OFFSET:LENGTH/LENGTH...  ...
