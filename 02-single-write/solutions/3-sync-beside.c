@@ -93,7 +93,7 @@ static long long complete(aio_context_t ctx, struct iocb *iocb)
     struct io_event event;
     int n;
 
-    if (io_submit(ctx, 1, list) == -1)
+    if (io_submit(ctx, 1, list) != 1)
         die("io_submit");
     do
         n = io_getevents(ctx, 1, 1, &event, NULL);

@@ -316,9 +316,17 @@ static struct fault arm_number(long number, long *c, long *d)
     return fault;
 }
 
+/* The functions of libaio count, and not what they are made of as well. */
+static int in_libaio(const void *address)
+{
+    Dl_info info;
+
+    return dladdr(address, &info) && strstr(info.dli_fname, "/libaio.so");
+}
+
 FUNCTION(fault_syscall, "syscall", uncounted, MINUS_1,
-         if (object_of(__builtin_return_address(0)) == program)
-             fault = arm_number(a, &c, &d),     /* libaio counts itself */
+         if (!in_libaio(__builtin_return_address(0)))
+             fault = arm_number(a, &c, &d),
          change_res(&fault, result, e))
 
 /* ---- Start: read AIO_FAULT. End: write AIO_FAULT_LOG ---- */

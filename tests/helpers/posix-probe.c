@@ -608,7 +608,8 @@ static const struct question {
     Q(library), Q(bad_fd), Q(fsync_bad_fd), Q(reqprio), Q(error_is_returned),
     Q(return_twice), Q(zeroed_sigevent), Q(signals_queue),
     Q(suspend_before_callback), Q(pool), Q(pool_of_two), Q(listio_threads),
-    Q(listio_event), Q(signal_lost), Q(idle), Q(cancel_notifies), Q(close_read), Q(close_queued),
+    Q(listio_event), Q(signal_lost), Q(idle), Q(cancel_notifies),
+    Q(close_read), Q(close_queued),
     Q(cancel_behind_write), Q(cancel_fsync), Q(listio_crash),
     Q(listio_blocked),
 };
