@@ -211,7 +211,7 @@ static const char *first_block(int fd)
     memset(&u, 0, sizeof(u));
     u.map.fm_length = 1;
     u.map.fm_extent_count = 1;
-    if (ioctl(fd, FS_IOC_FIEMAP, &u.map) == -1)
+    if (ioctl(fd, (int)FS_IOC_FIEMAP, &u.map) == -1)
         return "unknown";
     if (u.map.fm_mapped_extents == 0)
         return "a hole";
