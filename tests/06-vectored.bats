@@ -10,23 +10,13 @@ chapter=06-vectored
 
 # probe-6 asks and measures; watch.so notes what a program does.
 setup_file() {
-    local pids=() pid folder question helpers=$BATS_TEST_DIRNAME/helpers
+    local errno folder question helpers=$BATS_TEST_DIRNAME/helpers
 
-    # shellcheck disable=SC2206 # several words each
-    local cc=(${CC:-cc} $CPPFLAGS $CFLAGS -O0 $LDFLAGS -w)
-    "${cc[@]}" -pthread -o "$BATS_FILE_TMPDIR/probe" "$helpers/probe.c" &
-    pids+=($!)
-    "${cc[@]}" -o "$BATS_FILE_TMPDIR/probe-6" "$helpers/probe-6.c" &
-    pids+=($!)
-    "${cc[@]}" -shared -fPIC -o "$BATS_FILE_TMPDIR/watch.so" \
-        "$helpers/watch.c" -ldl &
-    pids+=($!)
-    for pid in "${pids[@]}"; do
-        wait "$pid"
-    done
-    for pid in EACCES EAGAIN EFBIG EINVAL EIO ENAMETOOLONG ENOENT ENOMEM \
+    cp "$helpers/probe" "$helpers/probe-6" "$helpers/watch.so" \
+        "$BATS_FILE_TMPDIR"
+    for errno in EACCES EAGAIN EFBIG EINVAL EIO ENAMETOOLONG ENOENT ENOMEM \
         ENOSPC ENOSYS ENOTDIR; do
-        export "reason_$pid=$("$BATS_FILE_TMPDIR/probe-6" reason "$pid")"
+        export "reason_$errno=$("$helpers/probe-6" reason "$errno")"
     done
 
     # All questions at once, for each takes only waiting.

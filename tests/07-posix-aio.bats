@@ -7,14 +7,13 @@
 load helpers/common
 chapter=07-posix-aio
 
-# The probe is built as the programs were. One of its questions takes a
-# second: it is asked now, and what it said is looked at in the last test.
+# One question to the probe takes a second: it is asked now, and what it said
+# is looked at in the last test.
 setup_file() {
     build=$(cat "$BATS_TEST_DIRNAME/.built-with" 2>/dev/null) ||
         build="${CC:-cc} ${CPPFLAGS-} ${CFLAGS-}"
     cd "$BATS_FILE_TMPDIR" || return 1
-    eval "$build -o probe '$BATS_TEST_DIRNAME/helpers/posix-probe.c'" \
-        -pthread -lrt
+    cp "$root/tests/helpers/posix-probe" probe
     library=$(./probe library)
     export build library
     { ./probe idle >idle.out 2>&1; echo "status $?" >idle.done; } 3>&- &
@@ -441,8 +440,7 @@ END
 }
 
 @test "listio waits with all signals blocked, and only then" {
-    eval "$build -shared -fPIC -o masks.so '$root/tests/helpers/masks.c' -ldl"
-    run -0 --separate-stderr env LD_PRELOAD=./masks.so \
+    run -0 --separate-stderr env "LD_PRELOAD=$root/tests/helpers/masks.so" \
         "$root/$chapter/listio" demo.txt
     assert_stderr "\
 LIO_WAIT: 11

@@ -169,8 +169,8 @@ static void library(void)
 /* A descriptor that is none: when is that said? */
 static void bad_fd(void)
 {
-    struct aiocb aiocb;
-    char letter;
+    static struct aiocb aiocb;
+    static char letter;
 
     prepare(&aiocb, -1, &letter, 1);
     answer("aio_read", aio_read(&aiocb));
@@ -181,7 +181,7 @@ static void bad_fd(void)
 
 static void fsync_bad_fd(void)
 {
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
 
     prepare(&aiocb, -1, NULL, 0);
     answer("aio_fsync", aio_fsync(O_SYNC, &aiocb));
@@ -189,7 +189,7 @@ static void fsync_bad_fd(void)
 
 static void reqprio(void)
 {
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
     char letter = 'x';
 
     prepare(&aiocb, scratch_file(), &letter, 1);
@@ -202,8 +202,8 @@ static void reqprio(void)
 static void error_is_returned(void)
 {
     int fd = open("/dev/null", O_WRONLY);
-    struct aiocb aiocb;
-    char letter;
+    static struct aiocb aiocb;
+    static char letter;
     int error;
 
     start_read(&aiocb, fd, &letter);
@@ -216,7 +216,7 @@ static void error_is_returned(void)
 
 static void return_twice(void)
 {
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
     char text[] = "hello";
 
     start_write(&aiocb, scratch_file(), text, 5);
@@ -228,7 +228,7 @@ static void return_twice(void)
 /* A sigevent that was only zeroed is not SIGEV_NONE, though it harms none. */
 static void zeroed_sigevent(void)
 {
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
     char text[] = "hello";
 
     prepare(&aiocb, scratch_file(), text, 5);
@@ -279,7 +279,7 @@ static void on_completion(union sigval value)
 /* The callback waits for what main does after aio_suspend(). */
 static void suspend_before_callback(void)
 {
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
     struct timespec until;
     char text[] = "hello";
 
@@ -300,8 +300,8 @@ static void suspend_before_callback(void)
 /* Reads from as many empty pipes: how many threads? */
 static void threads_for(int requests)
 {
-    struct aiocb aiocbs[32];
-    char letters[32];
+    static struct aiocb aiocbs[32];
+    static char letters[32];
     int ends[32][2], before = count_threads();
 
     for (int i = 0; i < requests; i++) {
@@ -336,8 +336,8 @@ static void pool_of_two(void)
 
 static void listio_threads(void)
 {
-    struct aiocb aiocbs[3], *list[3];
-    char letters[3];
+    static struct aiocb aiocbs[3], *list[3];
+    static char letters[3];
     int ends[3][2], before = count_threads();
 
     for (int i = 0; i < 3; i++) {
@@ -357,11 +357,11 @@ static void listio_threads(void)
 /* The sigevent of a list is changed while its request is in flight. */
 static void listio_event(void)
 {
-    struct aiocb aiocb, *list[1] = { &aiocb };
+    static struct aiocb aiocb, *list[1] = { &aiocb };
     struct sigevent event;
     siginfo_t info;
     sigset_t set;
-    char letter;
+    static char letter;
     int ends[2];
 
     sigemptyset(&set);
@@ -388,7 +388,7 @@ static void signal_lost(void)
 {
     const struct rlimit none = { 0, 0 };
     const struct timespec at_once = { 0, 0 };
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
     sigset_t set;
     char text[] = "hello", got[5];
     int fd = scratch_file();
@@ -417,7 +417,7 @@ static void idle(void)
 {
     const struct timespec nap = { 0, 10000000 };
     struct timespec done, counted;
-    struct aiocb aiocb;
+    static struct aiocb aiocb;
     char text[] = "hello";
     double seconds;
     int threads;
@@ -439,8 +439,8 @@ static void idle(void)
 /* Is the one who waits for a request told that it was taken back? */
 static void cancel_notifies(void)
 {
-    struct aiocb first, second;
-    char letters[2];
+    static struct aiocb first, second;
+    static char letters[2];
     siginfo_t info;
     sigset_t set;
     int ends[2];
@@ -466,8 +466,8 @@ static void cancel_notifies(void)
 /* The descriptor of a read that waits is closed. */
 static void close_read(void)
 {
-    struct aiocb aiocb;
-    char letter;
+    static struct aiocb aiocb;
+    static char letter;
     int ends[2];
 
     make_pipe(ends);
@@ -484,7 +484,7 @@ static void close_read(void)
 static void close_queued(void)
 {
     static char much[MUCH];
-    struct aiocb first, second;
+    static struct aiocb first, second;
     char letter = 'w', got = '?';
     int one[2], two[2];
     ssize_t n, drained = 1;
@@ -513,7 +513,7 @@ static void close_queued(void)
 static void cancel_second(int op)
 {
     static char much[MUCH];
-    struct aiocb first, second;
+    static struct aiocb first, second;
     char letter = 'w', got;
     int ends[2];
 
@@ -580,7 +580,7 @@ static void listio_crash(void)
 /* The same while signals are blocked: it cannot be interrupted. */
 static void listio_blocked(void)
 {
-    struct aiocb aiocb, *list[1] = { &aiocb };
+    static struct aiocb aiocb, *list[1] = { &aiocb };
     sigset_t all, old;
     char letter;
     int ends[2];

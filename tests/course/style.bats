@@ -1,7 +1,7 @@
 # What holds for all sources: the standing checks.
 # seconds: 3
 
-load helpers/common
+load ../helpers/common
 
 # Programs, and the solutions of the exercises.
 programs=("$root"/0*/*.c)

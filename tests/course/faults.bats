@@ -3,7 +3,7 @@
 #
 # shellcheck disable=SC2034,SC2154 # set by and for bats and helpers/common
 
-load helpers/common
+load ../helpers/common
 chapter=tests/helpers           # of `calls`, which makes the calls named
 
 # with SPECS NAME [ARGUMENT...]: runs a program under these faults.

@@ -1,0 +1,461 @@
+# make and what it calls: the build, the tests' runner, the tour, the doctor.
+# seconds: 6
+
+load ../helpers/common
+
+# Runs a command as it would be run in the little course, by a user whose
+# environment holds nothing of this test.
+in_course() {
+    env -u MAKEFLAGS -u MAKELEVEL -u AIO_TEST_DIR -u AIO_TEST_RUN \
+        -u CFLAGS -u CPPFLAGS -u LDFLAGS -u V -u WERROR -C course "$@"
+}
+
+# A little course with two real programs.
+little_course() {
+    mkdir -p course/01-setup-destroy course/02-single-write course/tests
+    cp "$root/Makefile" "$root/.gitignore" course
+    cp -r "$root/tests/run" "$root/tests/tools" course/tests
+    cp "$root/01-setup-destroy/setup-destroy.c" course/01-setup-destroy
+    cp "$root/02-single-write/single-write.c" course/02-single-write
+}
+
+# A script in the current folder, from standard input: script NAME
+script() {
+    { echo '#!/usr/bin/env bash'; cat; } >"$1"
+    chmod +x "$1"
+}
+
+# ---- make ----
+
+@test "make builds each program beside its source and says nothing" {
+    little_course
+    run -0 --separate-stderr in_course make
+    assert_output ""
+    assert_stderr ""
+    course/01-setup-destroy/setup-destroy >out
+    course/02-single-write/single-write demo.txt >out
+    [[ $(<demo.txt) == 'Hello, asynchronous world!' ]]
+}
+
+@test "make builds again what has changed, and with other flags everything" {
+    little_course
+    in_course make CFLAGS=-O0
+    run -0 in_course make V=1 CFLAGS=-O0
+    assert_output ""
+
+    touch course/02-single-write/single-write.c
+    run -0 in_course make V=1 CFLAGS=-O0
+    [[ ${#lines[@]} == 1 ]]
+    [[ ${lines[0]} == *' 02-single-write/single-write.c '* ]]
+
+    run -0 in_course make V=1 CFLAGS='-O0 -DX="a b"'
+    [[ ${#lines[@]} == 2 && $output == *'-DX="a b"'* ]]
+    run -0 in_course make CFLAGS='-O0 -DX="a b"' V=1
+    assert_output ""
+}
+
+@test "make shows warnings, and WERROR=1 makes errors of them" {
+    little_course
+    echo 'int main(int argc, char **argv) { return 0; }' \
+        >course/02-single-write/single-write.c
+    run -0 in_course make
+    [[ $output == *argc* ]]
+    run ! in_course make WERROR=1
+    [[ $output == *argc* ]]
+}
+
+@test "make works in a folder with a blank in its name" {
+    mkdir 'a folder'
+    cd 'a folder'
+    little_course
+    run -0 in_course make
+    assert_output ""
+    [[ -x course/02-single-write/single-write ]]
+}
+
+@test "make leaves out the libaio program where there is no libaio" {
+    little_course
+    mkdir course/03-batch-submit
+    echo '#include <libaio.h>' >course/03-batch-submit/batch-submit-libaio.c
+    script cc-without-libaio <<'END'
+[[ "$*" != *libaio* ]] || exit 1
+exec ${REAL_CC:-cc} "$@"
+END
+    REAL_CC=$CC run -0 in_course make CC="$PWD/cc-without-libaio"
+    assert_output "03-batch-submit/batch-submit-libaio.c is left out:\
+ there is no <libaio.h>"
+}
+
+@test "make says what to install where there is no compiler" {
+    little_course
+    run -2 in_course make CC=no-such-compiler
+    [[ ${#lines[@]} == 1 && $output == *"'no-such-compiler' is no working"* ]]
+    [[ $output == *libc6-dev* ]]
+}
+
+# A compiler that finds the kernel's headers if its arguments match $1.
+blind_compiler() {
+    script blind-cc <<END
+if [[ "\$*" == *linux/aio_abi.h* && "\$*" != $1 ]]; then
+    exit 1
+fi
+exec \${REAL_CC:-cc} "\$@"
+END
+}
+
+@test "make says what to install where the kernel's headers are missing" {
+    little_course
+    blind_compiler 'nothing'
+    REAL_CC=$CC run -2 in_course make CC="$PWD/blind-cc"
+    [[ ${#lines[@]} == 1 && $output == *'finds no <linux/aio_abi.h>'* ]]
+    [[ $output == *linux-libc-dev*linux-headers*kernel-headers* ]]
+}
+
+@test "make shows the kernel's headers to a compiler that looks elsewhere" {
+    little_course
+    blind_compiler '*-idirafter*'
+    REAL_CC=$CC run -0 in_course make V=1 CC="$PWD/blind-cc"
+    [[ ${lines[0]} == *' -idirafter /usr/include '* ]]
+    [[ -x course/02-single-write/single-write ]]
+}
+
+@test "make clean removes all that was built or left over, and no more" {
+    local before after
+
+    little_course
+    before=$(find course | sort)
+    in_course make CFLAGS=-O0
+    mkdir -p course/tests/.scratch.old
+    touch course/demo.txt course/demo course/tests/.scratch.old/file
+    in_course make clean
+    after=$(find course | sort)
+    same 'what is there' "$after" "$before"
+}
+
+@test "make help has a line for every target" {
+    local target
+
+    # Some are only steps on the way.
+    run -0 make -s -C "$root" help
+    sed -n '/^\.PHONY:/,/[^\\]$/{s/.*: //;s/\\//;p}' "$root/Makefile" |
+        xargs -n 1 | grep -vx 'programs\|left-out\|FORCE' >targets
+    while read -r target; do
+        assert_line "  make $target  *"
+    done <targets
+    assert_line '  make exercise-%  *'
+}
+
+@test "what make help lists is there" {
+    local tool
+
+    for tool in $(grep -o '@tests/[a-z/]*' "$root/Makefile" | tr -d @); do
+        [[ -x $root/$tool ]] || { echo "no $tool"; return 1; }
+    done
+}
+
+@test "make test runs the tests of one chapter with CHAPTER=3" {
+    run -0 make -s -C "$root" -n test CHAPTER=3 -o all
+    [[ ${lines[-1]} == 'tests/run 3' ]]
+}
+
+# ---- tests/run ----
+
+# tests NAME: a file of tests, from standard input. There "it" is for "@test",
+# which bats would take for one of this file.
+tests() { sed 's/^it /@test /' >"course/tests/$1.bats"; }
+
+# A course with three files of tests.
+tested_course() {
+    mkdir -p course/tests
+    cp "$root/tests/run" course/tests
+    tests 01-one <<'END'
+it "the first" { sleep 0.3; }
+it "the second" { skip "no such thing"; }
+END
+    tests 02-two <<'END'
+it "the third # here" { :; }
+END
+    tests style <<'END'
+# seconds: 7
+it "the fourth" { echo "in $AIO_TEST_DIR"; false; }
+it "the fifth" { :; }
+END
+}
+
+@test "tests/run prints results in the files' order and sums them up" {
+    tested_course
+    run -1 in_course tests/run
+    [[ $output == "1..5
+ok 1 the first
+ok 2 the second # skip no such thing
+ok 3 the third # here
+not ok 4 the fourth
+# "*"
+# in $PWD/course/tests/.scratch.run."*"
+ok 5 the fifth
+3 passed, 1 failed, 1 skipped" ]] || same output "$output" '(see the test)'
+    run -0 ls -A course/tests
+    assert_output "01-one.bats
+02-two.bats
+run
+style.bats"
+}
+
+@test "tests/run runs the chapters and files that it is given" {
+    tested_course
+    run -0 in_course tests/run 2
+    assert_output "1..1
+ok 1 the third # here
+1 passed, 0 failed, 0 skipped"
+    run -0 in_course tests/run 02
+    [[ ${lines[-1]} == '1 passed, 0 failed, 0 skipped' ]]
+    run -1 in_course tests/run style
+    [[ ${lines[-1]} == '1 passed, 1 failed, 0 skipped' ]]
+    run -2 in_course tests/run 08
+    [[ ${lines[0]} == "tests/run: there are no tests named '08'" ]]
+}
+
+@test "tests/run fails if nothing was tested" {
+    tested_course
+    tests 02-two <<<'it "none" { skip "for no reason"; }'
+    run -1 in_course tests/run 2
+    [[ ${lines[-1]} == '0 passed, 0 failed, 1 skipped' ]]
+}
+
+@test "tests/run counts a file that ends early as a failure" {
+    tested_course
+    echo 'if then' >>course/tests/02-two.bats
+    run -1 in_course tests/run 2
+    [[ ${lines[-1]} == '0 passed, 1 failed, 0 skipped' ]]
+
+    # Here bats itself dies, in its first test.
+    tests 02-two <<'END'
+it "the third" { :; }
+it "the fourth" { kill -KILL 0; }
+it "the fifth" { :; }
+END
+    run -1 in_course tests/run 2
+    [[ ${lines[-1]} == '1 passed, 1 failed, 0 skipped' ]]
+    [[ ${lines[-2]} == *'ended in or before: @test "the fourth"'* ]]
+}
+
+@test "tests/run says how to get bats where it is missing or too old" {
+    local name
+
+    tested_course
+    mkdir bin
+    for name in bash dirname basename env; do
+        ln -s "$(command -v "$name")" bin
+    done
+    PATH=$PWD/bin run -1 in_course tests/run
+    [[ ${#lines[@]} == 1 ]]
+    [[ $output == *'bats is missing: sudo apt-get install'* ]]
+    echo 'echo Bats 1.6.9' | script bin/bats
+    PATH=$PWD/bin run -1 in_course tests/run
+    [[ ${#lines[@]} == 1 ]]
+    [[ $output == *'bats 1.6.9 is too old, 1.7 is needed: '*npm* ]]
+}
+
+@test "tests/run leaves no file and no process when it is ended" {
+    local signal pid
+
+    tested_course
+    tests 01-one <<'END'
+it "begun" { touch "$AIO_TEST_DIR/file"; echo >"$BEGUN"; sleep 51.7; }
+END
+    mkfifo begun
+    for signal in INT TERM; do
+        (
+            cd course || exit
+            BEGUN=$scratch/begun exec env -u AIO_TEST_DIR --default-signal=INT \
+                tests/run 1 >out 2>&1 3>&-
+        ) &
+        pid=$!
+        read -r -t 20 <>begun
+        kill "-$signal" "$pid"
+        status=0
+        wait "$pid" || status=$?
+        [[ $status -gt 128 ]]
+        run ! ls -d course/tests/.scratch.*
+        run ! grep -ls '51\.7' /proc/[0-9]*/cmdline
+    done
+}
+
+# ---- make run ----
+
+# A course whose programs are scripts: program NAME [SCRIPT]
+program_of_course() {
+    mkdir -p "course/${1%/*}"
+    printf '/*\n * %s.c - about it\n *\n * Writes FILE.\n *\n' "${1##*/}" \
+        >"course/$1.c"
+    printf ' * Usage:  ./%s FILE\n */\n' "${1##*/}" >>"course/$1.c"
+    # shellcheck disable=SC2016 # for the script
+    printf '%s\n' "${2:-printf '%s\n' "\"${1##*/}: \$*\""}" |
+        script "course/$1"
+}
+
+touring_course() {
+    mkdir -p course/tests
+    cp -r "$root/tests/tools" course/tests
+    echo text >course/TUTORIAL.md
+    program_of_course 01-setup-destroy/setup-destroy
+    program_of_course 02-single-write/single-write
+    # shellcheck disable=SC2016 # for the script
+    program_of_course 06-vectored/aio-copy 'cp "$1" "$2"'
+}
+
+@test "make run calls the programs as it shows, from a folder of its own" {
+    touring_course
+    run -0 --separate-stderr in_course tests/tools/tour
+    assert_output 'Chapter 1: about it
+Writes FILE.
+$ 01-setup-destroy/setup-destroy demo.txt
+setup-destroy: demo.txt
+
+Chapter 2: about it
+Writes FILE.
+$ 02-single-write/single-write demo.txt
+single-write: demo.txt
+
+The finale: all of it in one program
+Writes FILE.
+$ 06-vectored/aio-copy TUTORIAL.md demo-copy-of-TUTORIAL.md
+cmp: TUTORIAL.md and its copy are the same, byte for byte
+
+That was the tour. TUTORIAL.md says how it is done, step by step.'
+    assert_stderr ""
+}
+
+@test "make run FILE=path copies that file, wherever it is" {
+    touring_course
+    echo mine >-my\ file
+    run -0 in_course tests/tools/tour "$PWD/-my file"
+    assert_line '$ 06-vectored/aio-copy ./-my file demo-copy-of--my file'
+    assert_line '*are the same, byte for byte'
+    run -0 in_course tests/tools/tour '../-my file'
+    run -1 in_course tests/tools/tour nothing
+    [[ $output == *'/nothing: there is no such file to copy' ]]
+}
+
+@test "make run ends at the first program that fails, and names the doctor" {
+    touring_course
+    program_of_course 02-single-write/single-write 'echo why >&2; exit 1'
+    run -1 --separate-stderr in_course tests/tools/tour
+    [[ $stderr == 'why
+make run: single-write failed (status 1).
+"make doctor" '* ]] || same stderr "$stderr" 'why...'
+    run ! ls -d course/tests/.scratch.*
+    [[ $output != *aio-copy* ]]
+}
+
+@test "make run says so if the copy differs" {
+    touring_course
+    # shellcheck disable=SC2016 # for the script
+    program_of_course 06-vectored/aio-copy 'echo other >"$2"'
+    run -1 in_course tests/tools/tour
+    [[ ${lines[-1]} == 'make run: TUTORIAL.md and its copy differ' ]]
+}
+
+@test "make run begins friendly where there is no AIO" {
+    touring_course
+    program_of_course 01-setup-destroy/setup-destroy \
+        'echo "setup-destroy: io_setup: Function not implemented" >&2; exit 1'
+    run -1 in_course tests/tools/tour
+    [[ ${lines[0]} == 'The tour cannot start: this system lets nobody use '* ]]
+    [[ ${lines[1]} == *'"make doctor"'* ]]
+    [[ ${lines[2]} == 'setup-destroy: io_setup: Function not implemented' ]]
+}
+
+@test "make run leaves nothing behind when it is ended" {
+    local signal pid
+
+    touring_course
+    mkfifo begun
+    program_of_course 02-single-write/single-write \
+        'echo >../../../begun; sleep 0.1'
+    for signal in INT TERM; do
+        (
+            cd course || exit
+            exec env -u AIO_TEST_DIR --default-signal=INT \
+                tests/tools/tour >out 2>&1 3>&-
+        ) &
+        pid=$!
+        read -r -t 20 <>begun
+        kill "-$signal" "$pid"
+        status=0
+        wait "$pid" || status=$?
+        [[ $status -gt 128 ]]
+        run ! ls -d course/tests/.scratch.*
+    done
+}
+
+# ---- make doctor ----
+
+# doctor STATUS: with a compiler that only takes what make has built already,
+# and programs that run under the fault helper if AIO_FAULT is set.
+doctor() {
+    script quick-cc <<END
+[[ "\$*" != *--version* ]] || exec echo quick
+while [[ \$# != 0 ]]; do
+    case \$1 in
+    -o) output=\$2 ;;
+    0*.c) printf '%s\n' '#!/bin/sh' "$preload exec $root/\${1%.c} \"\\\$@\"" \
+        >"\$output"; chmod +x "\$output" ;;
+    *.c) >"\$output" ;;
+    esac
+    shift
+done
+END
+    CC=${CC_OF_DOCTOR:-$PWD/quick-cc} \
+        run "$1" --separate-stderr "$root/tests/tools/doctor"
+}
+
+@test "make doctor tells a kernel without AIO from a sandbox and a limit" {
+    local preload=LD_PRELOAD=$root/tests/helpers/fault.so
+
+    AIO_FAULT='io_setup@*=ENOSYS' doctor -1
+    assert_line 'NO  AIO: not in this kernel (Function not implemented)'
+    assert_line '      gVisor, WSL1 *'
+    AIO_FAULT='io_setup@*=EPERM' doctor -1
+    assert_line 'NO  AIO: forbidden here (Operation not permitted)'
+    assert_line '      *seccomp=unconfined'
+    AIO_FAULT='io_setup@*=EAGAIN' doctor -1
+    assert_line 'NO  AIO: aio-max-nr is used up: * of * events'
+    assert_line '      *sysctl -w fs.aio-max-nr=[0-9]*'
+    assert_line 'The course cannot run here before *'
+}
+
+@test "make doctor says what to install where there is no compiler" {
+    CC_OF_DOCTOR=no-such-compiler doctor -1
+    assert_line "NO  compiler: there is no 'no-such-compiler'"
+    assert_line '      *gcc*'
+    CC_OF_DOCTOR=false doctor -1
+    assert_line "NO  compiler: 'false' cannot build a plain program"
+}
+
+@test "make doctor says how to get bats, and runs on without" {
+    local name
+
+    mkdir bin
+    for name in awk bash cat chmod head make mktemp rm sed sh stat tail \
+        uname; do
+        ln -s "$(command -v "$name")" bin
+    done
+    PATH=$PWD/bin doctor -0
+    assert_line '--  bats: not there; only "make test" needs it'
+    assert_line '      *bats*'
+
+    echo 'echo Bats 1.2.1' | script bin/bats
+    PATH=$PWD/bin doctor -0
+    assert_line '--  bats: 1.2.1 is too old, 1.7 is needed'
+    assert_line '      *npm*'
+}
+
+@test "make doctor looks at the folder of AIO_TEST_DIR too" {
+    [[ $(stat -f -c %T /dev/shm) == tmpfs ]] || skip "/dev/shm is no tmpfs"
+    AIO_TEST_DIR=/dev/shm doctor -0
+    assert_line '--  AIO_TEST_DIR=/dev/shm: tmpfs, O_DIRECT: *'
+    assert_line '*AIO_TEST_DIR=dir, with a folder on ext4 or xfs*'
+    AIO_TEST_DIR=/nosuch doctor -0
+    assert_line '--  AIO_TEST_DIR=/nosuch: no files can be made in /nosuch'
+}

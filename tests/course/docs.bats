@@ -1,0 +1,217 @@
+# The tool that checks the documents notices what is not true.
+
+# shellcheck disable=SC2016,SC2154 # $ is meant; common.bash sets root
+load ../helpers/common
+
+# A little course of its own to break, with this repository's tools.
+little_course() {
+    mkdir -p tests 01-demo
+    cp -r "$root/tests/tools" tests
+    touch Makefile
+    cat >01-demo/demo.c <<'END'
+#include <stdio.h>
+
+/* Says it. */
+static void say(const char *text)
+{
+    puts(text);
+}
+
+int main(void)
+{
+    /* First one. */
+    say("one");
+
+    /* Then two. */
+    say("two");
+    return 0;
+}
+END
+    cat >TUTORIAL.md <<'END'
+# A little course
+
+See [the chapter](#chapter-1-it-says-say), `01-demo/demo.c` and Chapter 1.
+
+## Chapter 1: it says `say`!
+
+<!-- code: 01-demo/demo.c: say() -->
+```c
+/* Says it. */
+static void say(const char *text)
+{
+    puts(text);
+}
+```
+
+<!-- code: 01-demo/demo.c: /* First -->
+```c
+    /* First one. */
+    say("one");
+```
+
+<!-- code: 01-demo/demo.c: /* First .. "two" -->
+```c
+    /* First one. */
+    say("one");
+
+    /* Then two. */
+    say("two");
+```
+
+```console
+$ echo one 1; echo two 2 >&2
+one [..]
+two 2
+$ seq 9 > demo
+$ ls 01-demo && cat demo
+demo.c
+1
+[...]
+9
+$ (exit 7)
+$ echo $?
+7
+```
+
+<!-- not run: as it would fail -->
+```console
+$ echo false
+true
+```
+
+<!-- run if: test -e 01-demo/nothing -->
+```console
+$ echo false
+true
+```
+
+<!-- run if: test -e 01-demo/demo.c -->
+```console
+$ printf 'one\n%s\n' \
+> two | cat
+one
+two
+```
+END
+}
+
+# After the sed SCRIPT on FILE, docs check says TEXT and fails.
+breaks() {
+    little_course
+    sed -i "$1" "$2"
+    run -1 tests/tools/docs check TUTORIAL.md
+    same "what docs check says" "$output" "$3"
+}
+
+@test "docs check finds nothing wrong with a good document" {
+    little_course
+    run -0 tests/tools/docs check TUTORIAL.md
+    same "what docs check says" "$output" ""
+}
+
+@test "a changed character in a code block is found" {
+    breaks '10s/text/texd/' TUTORIAL.md \
+        "TUTORIAL.md:8: 01-demo/demo.c: say() (- expected, + got)
+ /* Says it. */
+-static void say(const char *texd)
++static void say(const char *text)
+ {
+     puts(text);"
+}
+
+@test "a changed character in a source is found" {
+    breaks 's/"two"/"too"/' 01-demo/demo.c \
+        'TUTORIAL.md:23: 01-demo/demo.c: /* First .. "two" (- expected, + got)
+ 
+     /* Then two. */
+-    say("two");
++    say("too");
++    return 0;
++}'
+}
+
+@test "a place that is not in the source, or there twice, is found" {
+    breaks '$a /* First .. */' 01-demo/demo.c \
+        'TUTORIAL.md:17: 01-demo/demo.c: /* First: there are 2 such places
+TUTORIAL.md:23: 01-demo/demo.c: /* First .. "two": there are 2 such places'
+}
+
+@test "a changed character in an output block is found" {
+    breaks 's/^two 2/two 3/' TUTORIAL.md \
+        'TUTORIAL.md:32: $ echo one 1; echo two 2 >&2 (- expected, + got)
+ one [..]
+-two 3
++two 2'
+}
+
+@test "output where none is expected, and none where some is, is found" {
+    breaks 's/(exit 7)/echo x/; s/^7$//' TUTORIAL.md \
+        'TUTORIAL.md:41: $ echo x (- expected, + got)
++x
+TUTORIAL.md:42: $ echo $? (- expected, + got)
+-
++0'
+}
+
+@test "a changed status is found" {
+    breaks 's/exit 7/exit 8/' TUTORIAL.md \
+        'TUTORIAL.md:42: $ echo $? (- expected, + got)
+-7
++8'
+}
+
+@test "a line too many or too few beside [...] is found" {
+    breaks 's/^1$/1\n2/; s/^9$/8\n9\n10/' TUTORIAL.md \
+        'TUTORIAL.md:36: $ ls 01-demo && cat demo (- expected, + got)
+ 8
+ 9
+-10'
+}
+
+@test "a command that does not end is stopped and found" {
+    little_course
+    sed -i 's/timeout -k 1 10/timeout -k 1 0.1/' tests/tools/docs
+    sed -i 's/exit 7/sleep 9/' TUTORIAL.md
+    run -1 tests/tools/docs check TUTORIAL.md
+    [[ $output == *'$ (sleep 9) '*'+stopped after 10 seconds'* ]]
+}
+
+@test "a block that runs on a condition is looked at where it holds" {
+    breaks 's/^> two/> too/' TUTORIAL.md \
+        'TUTORIAL.md:60: $ printf '"'one\n%s\n' \\"'
+too | cat (- expected, + got)
+ one
+-two
++too'
+}
+
+@test "a c block without a label is found" {
+    breaks '7d' TUTORIAL.md \
+        'TUTORIAL.md:7: a c block without <!-- code: FILE: PLACE -->'
+}
+
+@test "a link to nothing is found: file, heading, path, chapter" {
+    breaks '3s/.*/[a](no.md), [b](#no), `01-demo\/no.c`, chapter 9,\
+[c](#chapter-1-it-says-say) and [d](TUTORIAL.md#no)/' TUTORIAL.md \
+        "TUTORIAL.md:3: there is no 01-demo/no.c
+TUTORIAL.md:3: there is no no.md
+TUTORIAL.md:3: there is no #no
+TUTORIAL.md:3: there is no Chapter 9
+TUTORIAL.md:4: there is no TUTORIAL.md#no"
+}
+
+@test "docs write mends code and output, and keeps lines with wildcards" {
+    little_course
+    cp TUTORIAL.md good.md
+    sed -i 's/texd/text/; s/^two 2/two 3/; s/^9$/9x/; s/"one"/"no"/' TUTORIAL.md
+    run ! cmp -s TUTORIAL.md good.md
+    run -0 tests/tools/docs write TUTORIAL.md
+    same "the mended document" "$(cat TUTORIAL.md)" "$(cat good.md)"
+}
+
+@test "docs leaves nothing behind" {
+    little_course
+    run -0 tests/tools/docs check TUTORIAL.md
+    same "the list of files" "$(ls -A . tests)" \
+        $'.:\n01-demo\nMakefile\nTUTORIAL.md\ntests\n\ntests:\ntools'
+}

@@ -1,0 +1,255 @@
+# The judge: wrong answers are refused, and no program brings the tool to
+# harm. Then the score board, a class, the handout.
+# seconds: 9
+#
+# Each test has a process of its own, and variables of its own:
+# shellcheck disable=SC2030,SC2031
+
+load ../helpers/common
+load ../helpers/answers
+
+
+
+# refused DIR: no answer in it passes, and none for being no program at all.
+# What does is noted in ./passed.
+refused() {
+    CFLAGS='-O0 -w' EXERCISE_LIMIT=2 "$root/tests/tools/exercise" --tap \
+        --from "$1" >tap 2>err || true
+    [[ -s tap && ! -s err ]]
+    sed -n "/^ok [^#]*$/s|^|$1: |p; /does not compile/s|^|$1: |p" tap >>passed
+}
+
+@test "wrong answers are refused" {
+    local file i answer
+
+    for file in "${exercises[@]}"; do
+        facts "$file"
+        for i in "${!wrong[@]}"; do
+            answer=wrong.$i/$chapter/exercises/$name.c
+            [[ -d ${answer%/*} ]] || mkdir -p "${answer%/*}"
+            sed "${wrong[i]#*|}" "$root/$chapter/solutions/$name.c" >"$answer"
+            [[ $(<"$answer") != "$(<"$root/$chapter/solutions/$name.c")" ]] ||
+                echo "$id: nothing is wrong: ${wrong[i]%%|*}"
+        done
+    done >wrong
+    cat wrong
+    [[ ! -s wrong ]]
+    for i in wrong.*; do
+        refused "$i"
+    done
+    cat passed
+    [[ ! -s passed ]]
+}
+
+# The best cheat there is: run by run, it prints what the solution prints,
+# and ends as it does; and does nothing else. cheat RECORD prints its source.
+cheat() {
+    cat >"$1/replay" <<END
+cd $1
+n=1
+set -C
+until command : 2>/dev/null >\$n/done; do
+    n=\$((n + 1))
+done
+[ ! -s \$n/out ] || cat \$n/out
+[ ! -s \$n/err ] || cat \$n/err >&2
+read status <\$n/status
+exit \$status
+END
+    cat <<END
+int system(const char *), unsetenv(const char *);
+int main(void)
+{
+    unsetenv("LD_PRELOAD");
+    return system("exec sh $1/replay") >> 8;
+}
+END
+}
+
+@test "programs that only print what the solutions print are refused" {
+    local file answer record=$BATS_TEST_TMPDIR/record
+
+    solved_course
+    EXERCISE_RECORD=$record exercise --tap --from solved
+    for file in "${exercises[@]}"; do
+        facts "$file"
+        [[ -d $record/$id ]] || continue        # it cannot be checked here
+        answer=cheats/$chapter/exercises/$name.c
+        mkdir -p "${answer%/*}"
+        cheat "$record/$id" >"$answer"
+    done
+    refused cheats
+    cat passed
+    [[ ! -s passed ]]
+    [[ -e $record/2.2/1/done ]]
+}
+
+# ---- The tool ----
+
+@test "the score board has a mark for each, and the status 0 if all are" {
+    answer 1.1 mine
+    answer 1.2 mine 's/== -1/== 1/'
+    exercise --from mine 1
+    [[ $status == 1 ]]
+    assert_output 'Chapter 1: 1 of 2
+  [x] 1.1 first-context    make a context, check it, destroy it
+  [ ] 1.2 twice            use the variable of a context again
+
+Next: make exercise-1.2
+1 of 2 solved'
+
+    answer 1.2 mine
+    exercise --from mine 1
+    [[ $status == 0 ]]
+    assert_line 'Chapter 1: 2 of 2'
+    [[ ${lines[-1]} == '2 of 2 solved' && $output != *Next* ]]
+}
+
+@test "what the compiler says is shown as it is" {
+    answer 1.2 mine 's/long rounds = 2;/long rounds = 2/'
+    exercise --from mine 1.2
+    [[ $status == 1 ]]
+    [[ ${lines[0]} == '1.2 twice: does not compile: '* ]]
+    assert_line '01-setup-destroy/exercises/2-twice.c:[0-9]*: error: *'
+    [[ $output != *Hint* ]]
+    exercise --from mine --tap 1
+    assert_line 'not ok 2 - 1.2 2-twice (does not compile)'
+
+    CFLAGS=-O0
+    answer 1.2 mine 's/long rounds = 2;/& int unused;/'
+    exercise --from mine 1.2
+    [[ $status == 0 && $output == *"'unused'"* ]]
+}
+
+# Nothing runs any more in a folder that a check has made here.
+nothing_runs() {
+    run ! grep "^$PWD/.*scratch\.exercise" \
+        <(readlink /proc/[0-9]*/cwd 2>/dev/null)
+}
+
+# hangs SOURCE: a program that does that is ended, and said to have been.
+hangs() {
+    mkdir -p mine/01-setup-destroy/exercises
+    printf '#include <unistd.h>\n%s\n' "$1" \
+        >mine/01-setup-destroy/exercises/2-twice.c
+    EXERCISE_LIMIT=1 AIO_TEST_DIR=$PWD exercise --from mine 1.2
+    [[ $status == 1 ]]
+    assert_line 'expected: it ends by itself'
+    assert_line "got: ${2-stopped: it was still running after 1 seconds}"
+}
+
+@test "no check hangs, whatever the program does" {
+    hangs 'int main(void) { for (;;) pause(); }'
+    hangs 'int main(void)
+{
+    for (int i = 3; i < 1000; i++) close(i);
+    for (;;) pause();
+}'
+    hangs 'int main(void) { if (fork()) return 0; for (;;) pause(); }'
+    nothing_runs
+}
+
+@test "no program fills the disk, and none that is killed is right" {
+    hangs 'char text[1 << 20];
+int main(void) { while (write(1, text, sizeof(text)) > 0); }' \
+        'stopped: it had written 64 MiB'
+    hangs 'int main(void) { *(volatile int *)0 = 0; }' 'killed by SIGSEGV'
+}
+
+@test "a class is marked with a line of TAP for each exercise" {
+    answer 1.1 ann
+    answer 1.2 ann 's/io_destroy(ctx) == -1/io_destroy(ctx) == 1/'
+    answer 1.2 ben
+    for who in ann ben; do
+        exercise --tap --from "$who" 1
+        [[ $status == 1 && ${lines[0]} == 1..2 ]]
+        grep -v '^#' <<<"$output"
+    done >marks
+    [[ $(<marks) == '1..2
+ok 1 - 1.1 1-first-context
+not ok 2 - 1.2 2-twice (not solved)
+1..2
+not ok 1 - 1.1 1-first-context (not here)
+ok 2 - 1.2 2-twice' ]] || same marks "$(<marks)" ...
+    TAP=1 exercise --from ben 1
+    [[ ${lines[0]} == 1..2 ]]
+    run -2 "$root/tests/tools/exercise" --from cid 1
+    [[ $output == *'cid: there is no such folder' ]]
+}
+
+@test "checks leave no file and no process when they are ended" {
+    local pid i
+
+    mkdir -p mine/01-setup-destroy/exercises tmp
+    echo '#include <unistd.h>
+int main(void) { creat("../../../../begun", 0666); for (;;) pause(); }' \
+        >mine/01-setup-destroy/exercises/2-twice.c
+    sed -i '1i #include <fcntl.h>' mine/01-setup-destroy/exercises/2-twice.c
+    for signal in INT TERM; do
+        rm -f begun
+        (
+            AIO_TEST_DIR=$PWD/tmp exec env --default-signal=INT \
+                "$root/tests/tools/exercise" --from mine 1.2 >out 2>&1 3>&-
+        ) &
+        pid=$!
+        for ((i = 0; i < 200; i++)); do
+            [[ ! -e begun ]] || break
+            sleep 0.05
+        done
+        kill "-$signal" "$pid"
+        status=0
+        wait "$pid" || status=$?
+        [[ $status -gt 128 && -e begun ]]
+        [[ -z $(ls tmp) ]]
+        nothing_runs
+    done
+}
+
+# ---- The handout ----
+
+@test "make handout leaves out the solutions, and nothing else" {
+    "$root/tests/tools/handout" class || skip "starters have been edited"
+    [[ -z $(find class -path '*solutions*' -o -name exercises.bats) ]]
+    run ! grep -lr '^wrong=' class/tests/exercises
+    run ! grep '^>' <(diff -r "$root/tests/exercises" class/tests/exercises)
+    {
+        for file in "$root"/0* "$root"/{README.md,Makefile,.gitignore}; do
+            diff -rq -x solutions "$file" "class/${file##*/}" || true
+        done
+        diff -rq -x 'exercises*' -x '.scratch.*' -x .built-with -x '*.so' \
+            "$root/tests" class/tests || true
+    } | sed "s|^Only in $root/\(.*\): \(.*\)|\1/\2|" >left
+    while read -r file; do
+        [[ -e $root/$file.c ]] || echo "$file"  # was built
+    done <left >wrong
+    cat wrong
+    [[ ! -s wrong ]]
+    [[ -x class/tests/run && ! -e class/01-setup-destroy/setup-destroy ]]
+    "$root/tests/tools/links" class/TUTORIAL.md class/README.md
+
+    # It works as it is: make exercise-N.K, with what make has built here.
+    cp "$root"/tests/helpers/*.so class/tests/helpers
+    answer 1.2 class
+    run -0 make -s -C class -o all exercise-1.2
+    assert_output '1.2 twice: solved'
+    [[ -x class/01-setup-destroy/exercises/2-twice ]]
+    answer 1.2 class 's/== -1/== 1/'
+    run -2 make -s -C class -o all exercise-1.2 HINT=2
+    assert_line 'Hint 2: *'
+    run -2 make -s -C class -o all TAP=1 exercise-1.2
+    assert_line 'not ok 1 - 1.2 2-twice (not solved)'
+
+    # A teacher's own answers are not handed out.
+    mkdir class/tests/.scratch.mine
+    run -1 class/tests/tools/handout class/handout
+    [[ $output == *'have been edited: 1.2'* && ! -e class/handout ]]
+}
+
+@test "make handout overwrites nothing" {
+    mkdir class
+    run -1 "$root/tests/tools/handout" class
+    [[ $output == *'class is there already'*HANDOUT=dir ]]
+    run -1 "$root/tests/tools/handout" no/such/folder
+    [[ $output == *'no/such/folder: the folder cannot be made' ]]
+    [[ -z $(ls class) ]]
+}

@@ -1,0 +1,47 @@
+# What the tests of the exercises share.
+#
+#     load helpers/common
+#     load helpers/answers
+
+# shellcheck disable=SC2154 # common.bash sets root
+
+exercises=("$root"/tests/exercises/[0-9].[0-9]*.bash)
+
+# Answers are compiled as fast as can be, and faults are none of ours.
+export CFLAGS='-O0 -Werror' EXERCISE_LIMIT=10
+unset TAP HINT EXERCISE_RECORD
+
+# facts FILE: what an exercise says of itself, and its $id.
+facts() {
+    id=${1##*/} id=${id%.bash}
+    wrong=()
+    # shellcheck source=/dev/null
+    source "$1"
+}
+
+# The solutions, laid out as a learner's answers are.
+solved_course() {
+    local chapter
+
+    mkdir solved
+    for chapter in "$root"/0*; do
+        mkdir "solved/${chapter##*/}"
+        ln -s "$chapter/solutions" "solved/${chapter##*/}/exercises"
+    done
+}
+
+# answer N.K DIR [SED]: the solution, changed by SED, is the answer in DIR.
+answer() {
+    local id name chapter
+
+    facts "$root/tests/exercises/$1.bash"
+    mkdir -p "$2/$chapter/exercises"
+    sed "${3-}" "$root/$chapter/solutions/$name.c" \
+        >"$2/$chapter/exercises/$name.c"
+}
+
+# exercise ARGUMENT...: the tool, with what it says in $output and $stderr.
+exercise() {
+    run --separate-stderr "$root/tests/tools/exercise" "$@"
+    [[ -z $stderr ]] || same stderr "$stderr" ''
+}
