@@ -57,8 +57,9 @@ endif
 export CC CPPFLAGS CFLAGS
 
 .DELETE_ON_ERROR:
-.PHONY: all programs run test test-course exercises bench plot doctor docs check-docs \
-        handout test-faults test-matrix test-mutants clean help left-out FORCE
+.PHONY: all programs run test test-course exercises bench plot doctor docs \
+        check-docs handout test-faults test-matrix test-mutants clean help \
+        left-out FORCE
 
 all: programs $(helpers)        # builds every program, beside its source
 
@@ -99,7 +100,7 @@ run: programs                   # the tour; FILE=path is copied at its end
 test: all                       # all tests; CHAPTER=3: those of one chapter
 	@tests/run $(CHAPTER)
 
-test-course: all                # of what the course is made with: make, docs ...
+test-course: all                # the same for what the course is made with
 	@tests/run course
 
 exercises: all                  # the score board of the exercises
