@@ -115,7 +115,7 @@ Next: make exercise-1.2
     exercise --from mine --tap 1
     assert_line 'not ok 2 - 1.2 2-twice (does not compile)'
 
-    CFLAGS=-O0
+    export CFLAGS=-O0
     answer 1.2 mine 's/long rounds = 2;/& int unused;/'
     exercise --from mine 1.2
     [[ $status == 0 && $output == *"'unused'"* ]]

@@ -3,7 +3,7 @@
 #     load helpers/common
 #     load helpers/answers
 
-# shellcheck disable=SC2154 # common.bash sets root
+# shellcheck disable=SC2034,SC2154 # of common.bash and of the test files
 
 exercises=("$root"/tests/exercises/[0-9].[0-9]*.bash)
 
