@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 
     /*
      * Submit what is left until nothing is. A count is never a reason to
-     * give up, an error always belongs to the first request of the list.
+     * give up, and an error of a request is always that of the first.
      */
     while (submitted < REQUESTS) {
         int left = REQUESTS - submitted;

@@ -33,7 +33,7 @@ enum {
 };
 
 /* What a context's address points to: the ring, which the kernel mapped. */
-struct ring {
+struct aio_ring {
     unsigned id, nr, head, tail;
     unsigned magic, compat_features, incompat_features, header_length;
 };
@@ -127,7 +127,7 @@ static const char *filesystem(int fd)
 /* Is there an event in the ring? If so, what it tells of has happened. */
 static int completed(aio_context_t ctx)
 {
-    struct ring *ring = (void *)ctx;
+    struct aio_ring *ring = (void *)ctx;
 
     return __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) != ring->head;
 }
@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 {
     const char *path = argv[1];
     aio_context_t ctx = 0;
-    struct ring *ring;
+    struct aio_ring *ring;
     int cached, direct;
 
     check_arguments(argc, argv, 1, 1);
@@ -205,8 +205,8 @@ int main(int argc, char **argv)
         die("io_setup");
     ring = (void *)ctx;
     if (ring->magic != 0xa10a10a1 || ring->incompat_features != 0) {
-        errno = ENOTSUP;
-        die("completion ring");
+        errno = EPROTO;
+        die("the ring of events");
     }
 
     /* Through the page cache: a copy to or from memory ... */

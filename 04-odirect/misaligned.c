@@ -5,7 +5,7 @@
  * multiples of what the filesystem says. Here each is 16 bytes off, alone.
  * io_submit() takes them all: the event's `res` tells that a request was
  * refused, its `res2` does not. At the end stands a program that asked in
- * public why "got 0" was all it printed: 1024 writes out of plain malloc()
+ * public why "got 0" was all it printed: 1024 writes out of plain calloc()
  * memory, which is 16 bytes off, and `res2` printed in place of `res`.
  *
  * Build:  cc -o misaligned misaligned.c

@@ -204,7 +204,7 @@ int main(int argc, char **argv)
     send_signal();
     printf("signal after the wait, handled: %d\n", (int)handled);
 
-    /* An event is there too, and neither is lost: a POLL on a full pipe. */
+    /* An event too, of a POLL on a pipe with a byte: neither is lost. */
     if (pipe(ends) == -1)
         die("pipe");
     if (write(ends[1], "x", 1) == -1)

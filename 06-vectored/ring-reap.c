@@ -34,7 +34,7 @@ enum {
  * The ring's header. It stands in no header file, but the kernel can't
  * change it any more: programs rely on it.
  */
-struct ring {
+struct aio_ring {
     unsigned id;                /* the kernel's own */
     unsigned nr;                /* places for events */
     _Atomic unsigned head;      /* place of the next event to take: ours */
@@ -120,9 +120,9 @@ static void fill(char *data, long block)
 }
 
 /* The ring of a context; NULL if it is not one that we know how to read. */
-static struct ring *find_ring(aio_context_t ctx)
+static struct aio_ring *find_ring(aio_context_t ctx)
 {
-    struct ring *ring = (void *)(uintptr_t)ctx;
+    struct aio_ring *ring = (void *)(uintptr_t)ctx;
 
     if (ring->magic != 0xa10a10a1 || ring->incompat_features != 0)
         return NULL;
@@ -139,7 +139,7 @@ static struct ring *find_ring(aio_context_t ctx)
  * not reuse a place that we are still reading. Only one thread may do this
  * at a time, and none may be in io_getevents(), which moves the head too.
  */
-static int ring_reap(struct ring *ring, struct io_event *events, int nr)
+static int ring_reap(struct aio_ring *ring, struct io_event *events, int nr)
 {
     struct io_event *places = (void *)((char *)ring + ring->header_length);
     unsigned head = atomic_load_explicit(&ring->head, memory_order_relaxed);
@@ -181,7 +181,7 @@ static void check(const struct io_event *event, struct iocb **list, int nr)
  * for block i of the file. Events come from the ring, if there is one, and
  * from io_getevents(). Returns how often that was called.
  */
-static long run(aio_context_t ctx, struct ring *ring, int fd, int opcode,
+static long run(aio_context_t ctx, struct aio_ring *ring, int fd, int opcode,
                 long requests)
 {
     static _Alignas(BLOCK) char data[BATCH][BLOCK];
@@ -237,7 +237,7 @@ int main(int argc, char **argv)
 {
     const char *path = argv[1];
     aio_context_t ctx = 0;
-    struct ring *ring;
+    struct aio_ring *ring;
     long requests;
     int fd;
 

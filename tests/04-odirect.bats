@@ -16,7 +16,7 @@ chapter=04-odirect
 #   - direct: "yes", or empty if there is no O_DIRECT; memory, offset, source:
 #     the rules of alignment, and who says so; disk_*: without statx
 #   - strict: "yes" if requests are refused that are not aligned
-#   - eio, emfile, enotsup: what the programs' C library says for these
+#   - eio, emfile: what the programs' C library says for these
 setup_file() {
     local question folder helpers=$BATS_TEST_DIRNAME/helpers
 
@@ -48,7 +48,7 @@ setup_file() {
         >"$BATS_FILE_TMPDIR/is-it-async" 2>&1 3>&-
     wait
 
-    export fs fs_name direct memory offset source strict eio emfile enotsup
+    export fs fs_name direct memory offset source strict eio emfile
     export disk_memory disk_source partition_memory partition_source
     fs=$(filesystem)
     case $fs in
@@ -70,7 +70,7 @@ setup_file() {
     esac
     strict=
     [[ $(answer length_off) != refused ]] || strict=yes
-    { read -r eio; read -r emfile; read -r enotsup; } <<<"$(answer reasons)"
+    { read -r eio; read -r emfile; } <<<"$(answer reasons)"
     cd "$root" || return
     rm -r "$folder"
 }
@@ -825,7 +825,7 @@ on_tmpfs() {
     for word in 4=1 6=1; do     # the magic number, incompat_features
         AIO_WATCH_RING=$word under watch.so is-it-async demo
         same status "$status" 1
-        assert_error "is-it-async: completion ring: $enotsup"
+        assert_error "is-it-async: the ring of events: Protocol error"
     done
 }
 

@@ -290,7 +290,6 @@ static void reasons(void)
 {
     printf("%s\n", strerror(EIO));
     printf("%s\n", strerror(EMFILE));
-    printf("%s\n", strerror(ENOTSUP));
 }
 
 int main(int argc, char **argv)
