@@ -303,6 +303,11 @@ events left: 0"
 
 # ---- poll-requests ----
 
+@test "an eventfd can count for two contexts, a context for two eventfds" {
+    run -0 "$probe" shared-eventfd
+    assert_output "of both contexts: 2, the other eventfd: 1"
+}
+
 @test "a pipe and a socket are served by one io_submit and one io_getevents" {
     LOG=yes begin poll-requests
     next

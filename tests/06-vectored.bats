@@ -1039,6 +1039,15 @@ aio-copy: /proc/version: is longer than when the copy began"
     done
 }
 
+@test "aio-copy that is killed leaves its unfinished copy, and DST as it was" {
+    echo old >dst
+    data 40000 >src
+    # shellcheck disable=SC2016 # for the inner shell
+    AIO_WATCH_AT='4 kill -KILL $PPID' watched -137 aio-copy src dst 2 4096
+    same dst "$(<dst)" old
+    [[ $(ls -A) == .aio-copy-??????$'\ndst\nsrc' ]]
+}
+
 @test "aio-copy does not mind a signal that it was started to ignore" {
     data 40000 >src
     # shellcheck disable=SC2016 # for the inner shell

@@ -690,6 +690,26 @@ aio_return: 5
 aio_return again: 5"
 }
 
+@test "aio_return of a request that failed is -1 and leaves errno alone" {
+    probe return_errno
+    assert_output "aio_return: -1, errno as before"
+}
+
+@test "a file opened with O_APPEND is written at its end, not at aio_offset" {
+    probe append
+    assert_output "12hello"
+}
+
+@test "POSIX AIO makes no AIO context: none is mapped, and aio-nr stays" {
+    probe maps
+    assert_output "contexts: 0"
+}
+
+@test "in a callback no signal is blocked on glibc, and all are on musl" {
+    probe callback_mask
+    assert_output "blocked of 31 signals: $(on 0 29)"
+}
+
 @test "a thread without work leaves, on glibc after a second" {
     local naps
 

@@ -72,12 +72,24 @@ END
     same output "$output" $'poll 1 1\nepoll 1\nread 0\npipe 1'
 }
 
+@test "pages in a pipe can be changed until they are read, unmapped ones not" {
+    run -0 "$root/tests/helpers/probe-35" vmspliced
+    assert_output "changed later: b, unmapped: a"
+}
+
+@test "a connect that does not wait ends with SO_ERROR" {
+    run -0 "$root/tests/helpers/probe-35" connecting
+    [[ $output != *ENETUNREACH* ]] || skip "there is no loopback network"
+    assert_output "connect: EINPROGRESS, SO_ERROR: ECONNREFUSED"
+}
+
 @test "the tests and probes that the tutorial names exist" {
     local kind name
 
     sed -n '/^## Appendix A/,/^## Appendix B/s/^| `E/&/p' \
         "$root/TUTORIAL.md" >rows
     grep -o '| "[^|]*" |$' rows | sed 's/^| "/test /; s/" |$//' >named
+    same "rows with a test" "$(wc -l <named)" "$(wc -l <rows)"
     grep -oE '`(posix-)?probe [a-z_]+`' "$root/TUTORIAL.md" | tr -d '`' >>named
     [[ -s rows && -s named ]]
     while read -r kind name; do

@@ -13,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -409,6 +410,94 @@ static void signal_lost(void)
     answer("bytes in the file", pread(fd, got, sizeof(got), 0));
 }
 
+/* A write to a file opened with O_APPEND goes to its end: see aio_offset. */
+static void append(void)
+{
+    static struct aiocb aiocb;
+    char text[] = "hello", got[8] = "";
+    int fd = scratch_file();
+
+    if (write(fd, "12", 2) != 2 || fcntl(fd, F_SETFL, O_APPEND) == -1)
+        die("write");
+    start_write(&aiocb, fd, text, 5);
+    wait_for(&aiocb);
+    if (pread(fd, got, 7, 0) == -1)
+        die("pread");
+    printf("%s\n", got);
+}
+
+/* What aio_return() leaves in errno when the request has failed. */
+static void return_errno(void)
+{
+    static struct aiocb aiocb;
+    static char letter;
+    int fd = open("/dev/null", O_WRONLY);
+    ssize_t n;
+
+    if (fd == -1)
+        die("open");
+    start_read(&aiocb, fd, &letter);
+    wait_for(&aiocb);
+    errno = 4711;
+    n = aio_return(&aiocb);
+    printf("aio_return: %zd, errno %s\n", n,
+           errno == 4711 ? "as before" : name_of(errno));
+}
+
+/* Is there an AIO context while a request is under way? It would be mapped. */
+static void maps(void)
+{
+    static struct aiocb aiocb;
+    static char letter;
+    char line[512];
+    int ends[2], contexts = 0;
+    FILE *file;
+
+    make_pipe(ends);
+    start_read(&aiocb, ends[0], &letter);
+    file = fopen("/proc/self/maps", "r");
+    if (file == NULL)
+        die("fopen");
+    while (fgets(line, sizeof(line), file) != NULL)
+        contexts += strstr(line, "[aio]") != NULL;
+    fclose(file);
+    printf("contexts: %d\n", contexts);
+    if (write(ends[1], "x", 1) != 1)
+        die("write");
+    wait_for(&aiocb);
+}
+
+static sem_t called;
+static int nr_blocked;
+
+static void note_mask(union sigval value)
+{
+    sigset_t set;
+
+    (void)value;
+    pthread_sigmask(SIG_BLOCK, NULL, &set);
+    for (int signo = 1; signo < 32; signo++)
+        nr_blocked += sigismember(&set, signo) == 1;
+    sem_post(&called);
+}
+
+/* Which signals can a callback be interrupted by? */
+static void callback_mask(void)
+{
+    static struct aiocb aiocb;
+    char text[] = "hello";
+
+    sem_init(&called, 0, 0);
+    prepare(&aiocb, scratch_file(), text, 5);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
+    aiocb.aio_sigevent.sigev_notify_function = note_mask;
+    if (aio_write(&aiocb) == -1)
+        die("aio_write");
+    while (sem_wait(&called) == -1)
+        ;
+    printf("blocked of 31 signals: %d\n", nr_blocked);
+}
+
 /*
  * A worker without work leaves, after a second or at once. The first count
  * is good only if it was taken within that second.
@@ -611,7 +700,7 @@ static const struct question {
     Q(listio_event), Q(signal_lost), Q(idle), Q(cancel_notifies),
     Q(close_read), Q(close_queued),
     Q(cancel_behind_write), Q(cancel_fsync), Q(listio_crash),
-    Q(listio_blocked),
+    Q(listio_blocked), Q(append), Q(return_errno), Q(maps), Q(callback_mask),
 };
 
 int main(int argc, char **argv)

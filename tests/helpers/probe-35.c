@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -18,16 +19,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { BLOCK = 65536, MANY = 32 };
 
 static const struct { int number; const char *name; } errors[] = {
-    { EAGAIN, "EAGAIN" }, { EBADF, "EBADF" }, { EFAULT, "EFAULT" },
+    { EAGAIN, "EAGAIN" }, { EBADF, "EBADF" },
+    { ECONNREFUSED, "ECONNREFUSED" }, { ENETUNREACH, "ENETUNREACH" }, { EFAULT, "EFAULT" },
     { EFBIG, "EFBIG" }, { EINPROGRESS, "EINPROGRESS" }, { EINTR, "EINTR" },
     { EINVAL, "EINVAL" }, { EIO, "EIO" }, { EMFILE, "EMFILE" },
     { ENOENT, "ENOENT" }, { ENOMEM, "ENOMEM" }, { ENOSPC, "ENOSPC" },
@@ -315,6 +319,77 @@ static void poll_masks(void)
            !!(events[0].res & POLLHUP));
 }
 
+/* An eventfd and a context need not belong to each other alone. */
+static void shared_eventfd(void)
+{
+    int fds[] = { eventfd(0, EFD_NONBLOCK), eventfd(0, EFD_NONBLOCK) };
+    aio_context_t first = ctx, second = 0;
+    uint64_t count[2] = { 0 };
+    int ends[2];
+
+    need(fds[0] != -1 && fds[1] != -1 && pipe(ends) == 0, "eventfd");
+    need(syscall(SYS_io_setup, 1L, &second) == 0, "io_setup");
+    for (int i = 0; i < 3; i++) {       /* the third in the second context */
+        prepare(i, IOCB_CMD_POLL, ends[1], (void *)POLLOUT, 0);
+        iocbs[i].aio_flags = IOCB_FLAG_RESFD;
+        iocbs[i].aio_resfd = fds[i == 1];
+        ctx = i == 2 ? second : first;
+        need(submit(&iocbs[i]) == 1 && reap(1) == 1, "io_submit");
+    }
+    for (int i = 0; i < 2; i++)
+        need(read(fds[i], &count[i], 8) == 8, "read");
+    printf("of both contexts: %d, the other eventfd: %d\n", (int)count[0],
+           (int)count[1]);
+}
+
+/* Pages in a pipe are the writer's, until they are read; a gift is not. */
+static void vmspliced(void)
+{
+    size_t size = sysconf(_SC_PAGESIZE);
+    char first[3] = "";
+
+    for (int gift = 0; gift < 2; gift++) {
+        char *page = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        struct iovec segment = { page, size };
+        int ends[2];
+
+        need(page != MAP_FAILED && pipe(ends) == 0, "mmap");
+        memset(page, 'a', size);
+        need(vmsplice(ends[1], &segment, 1, gift ? SPLICE_F_GIFT : 0) ==
+             (ssize_t)size, "vmsplice");
+        if (gift)
+            need(munmap(page, size) == 0, "munmap");
+        else
+            memset(page, 'b', size);
+        need(read(ends[0], &first[gift], 1) == 1, "read");
+    }
+    printf("changed later: %c, unmapped: %c\n", first[0], first[1]);
+}
+
+/* connect() to somebody who listens, without waiting for it. */
+static void connecting(void)
+{
+    struct sockaddr_in to = { .sin_family = AF_INET };
+    int listening = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
+    socklen_t size = sizeof(to);
+    int error = -1, n;
+
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    need(bind(listening, (void *)&to, size) == 0, "bind");
+    need(getsockname(listening, (void *)&to, &size) == 0, "getsockname");
+    close(listening);                   /* so nobody does */
+    n = connect(fd, (void *)&to, size);
+    printf("connect: %s", said(n));
+    need(poll(&pollfd, 1, 10000) == 1, "poll");
+    size = sizeof(error);
+    need(getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0,
+         "getsockopt");
+    printf(", SO_ERROR: %s\n", name(error));
+}
+
 int main(int argc, char **argv)
 {
     const char *question = argc > 1 ? argv[1] : "";
@@ -341,6 +416,12 @@ int main(int argc, char **argv)
         blocked(argument);
     else if (!strcmp(question, "done"))
         done();
+    else if (!strcmp(question, "shared-eventfd"))
+        shared_eventfd();
+    else if (!strcmp(question, "vmspliced"))
+        vmspliced();
+    else if (!strcmp(question, "connecting"))
+        connecting();
     else if (!strcmp(question, "poll-masks"))
         poll_masks();
     else
