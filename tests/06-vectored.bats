@@ -964,10 +964,14 @@ aio-copy: /proc/version: is longer than when the copy began"
 }
 
 @test "aio-copy: whatever call fails, DST is as it was and nothing is left" {
+    local last
+
     echo old >dst
     data 20000 >src
     AIO_FAULT=' ' AIO_FAULT_LOG=log program -0 aio-copy src new 1 8192
     same "io_submit" "$(grep io_submit log)" "io_submit 6"
+    # How many there are depends on whether statx knows the alignment.
+    last=$(sed -n 's/^fstat //p' log)
     # These are below, or cannot fail, or matter not if they do.
     run -1 grep -Evxf - log <<<"($(tr ' ' '|' <<<"open fstat stat mkstemp\
  fcntl fallocate posix_memalign calloc io_setup io_submit io_getevents\
@@ -980,7 +984,7 @@ aio-copy: /proc/version: is longer than when the copy began"
         "mkstemp@1 beside dst" "fcntl@1 src" "fcntl@2 dst" "fallocate@1 dst" \
         posix_memalign@1 calloc@1 calloc@2 calloc@3 calloc@4 io_setup@1 \
         io_submit@1 io_submit@3 io_submit@6 io_getevents@1 io_getevents@3 \
-        io_getevents@6 io_destroy@1 "fstat@2 src" "close@1 src" \
+        io_getevents@6 io_destroy@1 "fstat@$last src" "close@1 src" \
         "ftruncate@1 dst" "fchmod@1 dst" "fsync@1 dst" "close@2 dst" \
         "rename@1 to dst"
     AIO_FAULT='open@2=EIO' fails "open $(pwd -P)/.: $(reason EIO)"

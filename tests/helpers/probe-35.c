@@ -106,7 +106,7 @@ static struct iocb *prepare(int i, int opcode, int fd, void *data, long bytes)
 
 static void *block(void)
 {
-    void *data;
+    void *data = NULL;
 
     need(posix_memalign(&data, BLOCK, BLOCK) == 0, "posix_memalign");
     memset(data, 'p', BLOCK);
