@@ -510,6 +510,9 @@ failed() {
         run -1 --separate-stderr bash -c 'exec "$@" >/dev/full' - \
             "$root/$chapter/$it" demo
         assert_error "$it: standard output: $("$probe" reason ENOSPC)"
+        # All is written but the last.
+        AIO_FAULT='fflush@*=ENOSPC' program -1 "$it" demo
+        assert_error "$it: standard output: $("$probe" reason ENOSPC)"
     done
 }
 

@@ -268,6 +268,10 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
         run -1 --separate-stderr bash -c 'exec $1 >/dev/full' - \
             "$root/$chapter/$it"
         assert_error "${it% *}: standard output: $("$probe" reason ENOSPC)"
+        # All is written but the last.
+        # shellcheck disable=SC2086 # a name and its argument
+        AIO_FAULT='fflush@*=ENOSPC' program -1 $it
+        assert_error "${it% *}: standard output: $("$probe" reason ENOSPC)"
     done
 }
 

@@ -163,6 +163,10 @@ directory"
         run -1 --separate-stderr bash -c \
             "'$root/$chapter/$name' demo.txt >/dev/full"
         assert_error "$name: standard output: No space left on device"
+        # All is written but the last.
+        rm -f demo.txt
+        AIO_FAULT='fflush@*=ENOSPC' program -1 "$name" demo.txt
+        assert_error "$name: standard output: No space left on device"
     done
 }
 

@@ -82,17 +82,22 @@ each_call_fails() {
     done
 }
 
-# output_must_arrive COMMAND...: to a full disk, each COMMAND is no success.
+# output_must_arrive COMMAND...: to a full disk, each COMMAND is no success;
+# nor is it if all could be written but the last.
 output_must_arrive() {
-    local command words
+    local command words fault stdout=/dev/full
 
-    for command; do
-        read -ra words <<<"$command"
-        stdout=/dev/full start "${words[0]}" "${words[@]}"
-    done
-    for command; do
-        finish "${command%% *}" 1
-        assert_error "${command%% *}: standard output: No space left on device"
+    for fault in '' 'fflush@*=ENOSPC'; do
+        for command; do
+            read -ra words <<<"$command"
+            AIO_FAULT=$fault start "${words[0]}" "${words[@]}"
+        done
+        for command; do
+            finish "${command%% *}" 1
+            assert_error "${command%% *}: standard output: No space left on\
+ device"
+        done
+        stdout=/dev/null
     done
 }
 
