@@ -124,6 +124,30 @@ pread: 8"
     assert_output $'write: 0\nsize: 0'
 }
 
+@test "bytes=: the requests of an io_submit are for fewer bytes" {
+    local program
+
+    chapter=02-single-write
+    with 'io_submit@1=bytes=3' -1 single-write file text
+    assert_line '  res              3  *'
+    same "what was written" "$(cat file)" tex
+
+    # Segments are cut as well, and what is missing is asked for anew.
+    chapter=06-vectored
+    seq 2000 >file
+    AIO_FAULT_LOG=log with 'io_submit@*=bytes=512' -0 aio-copy file new 1 4096
+    cmp file new
+    (($(count io_submit) > 20))         # 8893 bytes, read and written
+    with 'io_submit@1=bytes=0' -1 aio-copy file new 1 4096
+    assert_error "aio-copy: file: is shorter than when the copy began"
+}
+
+@test "short= for aio_return: what it returns is at most that" {
+    chapter=07-posix-aio
+    with 'aio_return@1=short=5' -1 posix-aio file
+    assert_error "posix-aio: aio_write file: only 5 of 27 bytes: *"
+}
+
 @test "calls made with syscall() fail, and others pass" {
     with 'getrandom@1=ENOSYS' -0 calls getrandom getrandom getpid
     assert_output "\
@@ -204,7 +228,7 @@ getpid: 0"
 
     for spec in \
         'rename@1=EFOO' 'rename@1=' 'rename@1=after=' 'rename@1=before=EIO' \
-        'rename@1=short=1' 'io_submit@1=res=1' 'io_getevents@1=short=-1' \
+        'rename@1=short=1' 'io_submit@1=res=1' 'read@1=bytes=1' 'io_getevents@1=short=-1' \
         'rename@0=EIO' 'rename@+=EIO' 'rename@1-2=EIO' 'rename@1' 'rename' \
         'renam@1=EIO' 'open:sync@1=EIO' "rename@1=$(printf %099d 5)"; do
         with "close@9=EIO $spec" -99 calls rename

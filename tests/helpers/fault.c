@@ -18,7 +18,10 @@
  *           its own way (-1, NULL ... and errno, or the number returned)
  *           after=ERRNO: the call is made, and then reported to have failed
  *           short=N: the call is made for at most N bytes, requests or
- *           events; short=0 makes none and returns 0
+ *           events; short=0 makes none and returns 0; aio_return is made
+ *           for all, and returns no more than N
+ *           bytes=N: io_submit is made, with requests to read or write at
+ *           most N bytes each; the program finds its requests as they were
  *           res=N, res=-ERRNO: io_getevents is made, then `res` of the
  *           first event is changed to that
  *
@@ -49,15 +52,16 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* ---- What is counted, and what is to fail ---- */
 
-enum { NOTHING = 0, FAIL = 1, AFTER = 2, SHORT = 4, RES = 8 };
+enum { NOTHING = 0, FAIL = 1, AFTER = 2, SHORT = 4, RES = 8, BYTES = 16 };
 
 struct call {
     const char *name;
-    int kinds;                  /* SHORT and RES, if it knows them */
+    int kinds;                  /* SHORT, RES and BYTES, if it knows them */
     atomic_ulong count;
 };
 
@@ -107,6 +111,63 @@ static void change_res(const struct fault *fault, int n, long events)
 {
     if (fault->kind == RES && n > 0)
         ((struct io_event *)events)->res = fault->value;
+}
+
+/*
+ * What io_submit is given, made shorter, and as it was. The kernel has copied
+ * it when the call returns; no program here calls it in two threads at once.
+ */
+static struct {
+    struct iocb *iocb;
+    struct iovec *segment;      /* the last one, if it has any */
+    size_t nbytes, length;
+} cuts[1024];
+static int nr_cuts;
+
+static void cut(const struct fault *fault, long nr, long list)
+{
+    struct iocb **iocbs = (void *)list;
+
+    for (nr_cuts = 0; fault->kind == BYTES && nr_cuts < nr; nr_cuts++) {
+        struct iocb *iocb = iocbs[nr_cuts];
+        struct iovec *segment = (void *)(uintptr_t)iocb->aio_buf;
+        size_t left = fault->value;
+
+        if (nr_cuts == 1024)
+            break;
+        cuts[nr_cuts].iocb = iocb;
+        cuts[nr_cuts].nbytes = iocb->aio_nbytes;
+        cuts[nr_cuts].segment = NULL;
+        switch (iocb->aio_lio_opcode) {
+        case IOCB_CMD_PREAD:
+        case IOCB_CMD_PWRITE:
+            if (iocb->aio_nbytes > left)
+                iocb->aio_nbytes = left;
+            break;
+        case IOCB_CMD_PREADV:
+        case IOCB_CMD_PWRITEV:
+            for (size_t i = 0; i < cuts[nr_cuts].nbytes; i++, segment++) {
+                if (segment->iov_len >= left) {
+                    cuts[nr_cuts].segment = segment;
+                    cuts[nr_cuts].length = segment->iov_len;
+                    segment->iov_len = left;
+                    iocb->aio_nbytes = i + 1;
+                    break;
+                }
+                left -= segment->iov_len;
+            }
+        }
+    }
+}
+
+static void mend(void)
+{
+    while (nr_cuts > 0) {
+        nr_cuts--;
+        cuts[nr_cuts].iocb->aio_nbytes = cuts[nr_cuts].nbytes;
+        if (cuts[nr_cuts].segment != NULL)
+            cuts[nr_cuts].segment->iov_len = cuts[nr_cuts].length;
+    }
 }
 
 /* Where the program or the library is loaded that the address lies in. */
@@ -271,13 +332,18 @@ INT(sem_init) INT(sem_wait) INT(sem_timedwait) INT(sem_post) INT(sem_destroy)
 
 /* POSIX AIO. aio_error() returns a request's error, and so does its fault. */
 NUMBER(aio_error) ALSO(aio_error, aio_error64, RETURNED)
-INT64(aio_read) INT64(aio_write) INT64(aio_fsync) INT64(aio_return)
-INT64(aio_suspend) INT64(aio_cancel) INT64(lio_listio)
+INT64(aio_read) INT64(aio_write) INT64(aio_fsync) INT64(aio_suspend)
+INT64(aio_cancel) INT64(lio_listio)
+CALL(aio_return, "aio_return", SHORT)
+FUNCTION(fault_aio_return, "aio_return", aio_return, MINUS_1, ,
+         result = at_most(&fault, result))
+FUNCTION(fault_aio_return64, "aio_return64", aio_return, MINUS_1, ,
+         result = at_most(&fault, result))
 
 /* Linux AIO, as libaio has it ... */
 CALL(io_setup, "io_setup", 0)
 CALL(io_destroy, "io_destroy", 0)
-CALL(io_submit, "io_submit", SHORT)
+CALL(io_submit, "io_submit", SHORT | BYTES)
 CALL(io_getevents, "io_getevents", SHORT | RES)
 CALL(io_pgetevents, "io_pgetevents", SHORT | RES)
 CALL(io_cancel, "io_cancel", 0)
@@ -286,7 +352,7 @@ ALSO(io_setup, io_setup, NEGATIVE)
 ALSO(io_destroy, io_destroy, NEGATIVE)
 ALSO(io_cancel, io_cancel, NEGATIVE)
 FUNCTION(fault_io_submit, "io_submit", io_submit, NEGATIVE,
-         b = at_most(&fault, b), )
+         b = at_most(&fault, b); cut(&fault, b, c), mend())
 FUNCTION(fault_io_getevents, "io_getevents", io_getevents, NEGATIVE,
          b = at_most(&fault, b); c = at_most(&fault, c),
          change_res(&fault, result, d))
@@ -326,8 +392,9 @@ static int in_libaio(const void *address)
 
 FUNCTION(fault_syscall, "syscall", uncounted, MINUS_1,
          if (!in_libaio(__builtin_return_address(0)))
-             fault = arm_number(a, &c, &d),
-         change_res(&fault, result, e))
+             fault = arm_number(a, &c, &d);
+         cut(&fault, c, d),
+         mend(); change_res(&fault, result, e))
 
 /* ---- Start: read AIO_FAULT. End: write AIO_FAULT_LOG ---- */
 
@@ -364,7 +431,8 @@ static void add_fault(const char *spec)
 {
     static const struct { const char *prefix; int kind; long sign; } kinds[] = {
         { "after=", AFTER, 1 }, { "short=", SHORT, 1 },
-        { "res=-", RES, -1 }, { "res=", RES, 1 }, { "", FAIL, 1 },
+        { "bytes=", BYTES, 1 }, { "res=-", RES, -1 }, { "res=", RES, 1 },
+        { "", FAIL, 1 },
     };
     struct fault fault = { NULL, 1, ULONG_MAX, 0, 0 };
     char name[32], when[16], what[32], more;
@@ -396,10 +464,10 @@ static void add_fault(const char *spec)
         i++;
     value = what + strlen(kinds[i].prefix);
     if (value_of(value) < 0)
-        reject(spec, "WHAT is no errno, after=, short= or res=");
+        reject(spec, "WHAT is no errno, after=, short=, bytes= or res=");
     fault.value = kinds[i].sign * value_of(value);
     fault.kind = kinds[i].kind;
-    if (fault.kind & (SHORT | RES) & ~fault.call->kinds)
+    if (fault.kind & (SHORT | RES | BYTES) & ~fault.call->kinds)
         reject(spec, "that call cannot do that");
     faults[nr_faults++] = fault;
 }
