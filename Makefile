@@ -28,11 +28,15 @@ ifneq ($(filter-out clean help doctor,$(or $(MAKECMDGOALS),all)),)
 has = $(shell $(CC) $(CPPFLAGS) -include $1 -fsyntax-only -x c /dev/null \
         2>/dev/null && echo yes)
 
-# The one program that needs a library is left out where there is none.
+# The one program that needs a library is left out where there is none, or
+# none for this compiler and its flags: a 32-bit one, say.
 libaio := $(wildcard 03-batch-submit/batch-submit-libaio.c)
-ifneq ($(if $(libaio),$(call has,libaio.h),yes),yes)
+ifneq ($(libaio),)
+ifeq ($(and $(call has,libaio.h),$(filter /%,$(shell $(CC) $(CFLAGS) \
+        -print-file-name=libaio.so 2>/dev/null))),)
 programs := $(filter-out $(libaio:.c=),$(programs))
 all: left-out
+endif
 endif
 
 # The kernel's headers are needed. Debian's musl-gcc does not look where they
@@ -78,7 +82,7 @@ $(programs): %: %.c Makefile tests/.built-with
 left-out:
 	@rm -f $(libaio:.c=)
 	@$(if $(filter-out all,$(MAKECMDGOALS)),,echo \
-	    "$(libaio) is left out: there is no <libaio.h>")
+	    "$(libaio) is left out: there is no libaio")
 
 # What the tests need. Those without a main() are preloaded into programs.
 $(filter-out %.so,$(helpers)): %: %.c Makefile tests/.built-with

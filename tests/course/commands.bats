@@ -83,7 +83,7 @@ exec ${REAL_CC:-cc} "$@"
 END
     REAL_CC=$CC run -0 in_course make CC="$PWD/cc-without-libaio"
     assert_output "03-batch-submit/batch-submit-libaio.c is left out:\
- there is no <libaio.h>"
+ there is no libaio"
 }
 
 @test "make says what to install where there is no compiler" {
