@@ -62,8 +62,8 @@ export CC CPPFLAGS CFLAGS
 
 .DELETE_ON_ERROR:
 .PHONY: all programs run test test-course exercises bench plot doctor docs \
-        check-docs handout test-faults test-matrix test-mutants clean help \
-        left-out FORCE
+        check-docs handout test-faults test-matrix test-mutants test-classroom \
+        clean help         left-out FORCE
 
 all: programs $(helpers)        # builds every program, beside its source
 
@@ -139,6 +139,9 @@ test-matrix: all                # the tests on every filesystem (needs root)
 
 test-mutants: all               # do the tests notice broken programs?
 	@tests/tools/mutants
+
+test-classroom: all             # thirty learners side by side: all green?
+	@tests/tools/classroom
 
 clean:                          # removes what was built and left over
 	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))
