@@ -63,7 +63,7 @@ export CC CPPFLAGS CFLAGS
 .DELETE_ON_ERROR:
 .PHONY: all programs run test test-course exercises bench plot doctor docs \
         check-docs handout test-faults test-matrix test-mutants test-classroom \
-        clean help         left-out FORCE
+        clean help left-out FORCE
 
 all: programs $(helpers)        # builds every program, beside its source
 
