@@ -189,7 +189,6 @@ int main(int argc, char **argv)
         char *data = (char *)buffers + i * BLOCK;
 
         fill(data, i);
-        iocbs[i].aio_data = i;
         iocbs[i].aio_lio_opcode = IOCB_CMD_PWRITE;
         iocbs[i].aio_fildes = fd;
         iocbs[i].aio_buf = (uintptr_t)data;

@@ -27,8 +27,12 @@ file_is() {
 # ---- single-write ----
 
 @test "single-write shows each field of the request and of the event" {
-    program -0 single-write demo.txt
-    assert_stderr ""
+    traced single-write demo.txt
+    same calls "$trace" "\
+io_setup 1 = 0
+io_submit 1 = 1: pwrite demo.txt 27@0 data=42
+io_getevents 1 1 - = 1
+io_destroy = 0"
     # Which number the file's descriptor has depends on who runs the test.
     output=$(sed -E 's/(aio_fildes  *)[0-9]+/\1N/' <<<"$output")
     assert_output "\
@@ -174,8 +178,17 @@ struct io_event, 32 bytes:
 
 @test "single-read: all, short, and the end of the file" {
     printf 'Hello, reader!\n' >demo.txt
-    program -0 single-read demo.txt
-    assert_stderr ""
+    traced single-read demo.txt
+    same calls "$trace" "\
+io_setup 1 = 0
+io_submit 1 = 1: pread demo.txt 64@0
+io_getevents 1 1 - = 1
+io_submit 1 = 1: pread demo.txt 1@15
+io_getevents 1 1 - = 1
+io_submit 1 = 1: pread demo.txt 1@0
+io_getevents 1 1 - = 1
+io_submit 1 = -9: pread none 1@0
+io_destroy = 0"
     assert_output "\
 64 bytes at 0: res 15, short: the file ends there
 data: Hello, reader!.
@@ -308,8 +321,20 @@ IOCB_CMD_FSYNC of a pipe: Invalid argument"
 }
 
 @test "durable-write: PWRITE, FDSYNC, FSYNC of the folder, and its rules" {
-    program -0 durable-write demo.txt
-    assert_stderr ""
+    traced durable-write demo.txt
+    same calls "$trace" "\
+io_setup 1 = 0
+io_submit 1 = 1: pwrite demo.txt 22@0
+io_getevents 1 1 - = 1
+io_submit 1 = 1: fdsync demo.txt 0@0
+io_getevents 1 1 - = 1
+io_submit 1 = 1: fsync ${PWD##*/} 0@0
+io_getevents 1 1 - = 1
+io_submit 1 = -22: fsync demo.txt 0@0
+io_submit 1 = -22: fsync demo.txt 1@0
+io_submit 1 = -22: fsync demo.txt 0@1
+io_submit 1 = -22: fsync pipe:w 0@0
+io_destroy = 0"
     assert_output "$(durable_output 22)"
     file_is demo.txt $'Hello, durable world!\n'
 }
@@ -424,8 +449,35 @@ IOCB_CMD_FSYNC of a pipe: Invalid argument"
 # ---- wait-timeout ----
 
 @test "wait-timeout shows every way in which io_getevents returns" {
-    program -0 wait-timeout
-    assert_stderr ""
+    local ready="io_submit 1 = 1: poll pipe:w 4"
+
+    traced wait-timeout
+    # It does what it says.
+    same calls "$trace" "\
+io_setup 8 = 0
+io_submit 1 = 1: poll pipe:r 1
+$ready
+$ready
+$ready
+$ready
+io_getevents 1 3 10.000000000 = 3
+io_getevents 1 3 10.000000000 = 1
+$ready
+io_getevents 2 3 0.020000000 = 1
+io_getevents 2 3 0.020000000 = 0
+io_getevents 2 3 0.000000000 = 0
+io_getevents 0 3 - = 0
+$ready
+io_getevents 0 3 - = 1
+io_getevents 2 4 10.000000000 = -4
+io_getevents 2 4 10.000000000 = -4
+$ready
+io_getevents 2 4 10.000000000 = 1
+$ready
+io_getevents 1 4 10.000000000 = -14
+io_getevents 1 4 10.000000000 = 1
+io_getevents 2 1 0.000000000 = -22
+io_destroy = 0"
     assert_output "\
 4 done, min_nr 1, nr 3: 3
 1 left, min_nr 1, nr 3: 1

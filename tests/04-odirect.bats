@@ -195,7 +195,7 @@ odirect_wrote() {
 @test "odirect writes 1000000 bytes by default, to a file new or longer" {
     cat "$BATS_FILE_TMPDIR/blocks" >demo
     umask 027
-    program -0 odirect demo
+    traced odirect demo
     assert_output "$(odirect_says 1000000)"
     odirect_wrote demo 1000000
     program -0 odirect new
@@ -506,8 +506,7 @@ letters() {
     ext4 | xfs) [[ ! $direct ]] || same 'length off' "$strict" yes ;;
     btrfs | tmpfs) same 'length off' "$strict" '' ;;
     esac
-    program -0 misaligned demo
-    assert_stderr ""
+    traced misaligned demo
     assert_output "$(misaligned_says)"
 }
 
@@ -853,7 +852,7 @@ on_tmpfs() {
     same status "$status" 1
     assert_error 'is-it-async: buffered write demo: File too large'
     umask 027
-    program -0 is-it-async new
+    traced is-it-async new
     same mode "$(stat -c %a new)" 640
     program -1 is-it-async missing/demo
     assert_error 'is-it-async: open missing/demo: No such file or directory'
@@ -914,8 +913,7 @@ make_file() {
 
 @test "queue-depth measures pread and depth 1 to 64, and prints a table" {
     make_file demo 1000000
-    program -0 queue-depth demo 4096 4
-    assert_stderr ""
+    traced queue-depth demo 4096 4
     table
     output=$(head -n 5 <<<"$output")
     assert_output "\

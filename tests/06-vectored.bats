@@ -111,11 +111,25 @@ records() {
 }
 
 @test "vectored gathers records from three buffers each and scatters them" {
-    local odd="fine, without alignment"
+    local odd="fine, without alignment" i call record batch=()
 
     records >expected
-    program -0 vectored demo
-    assert_stderr ""
+    traced vectored demo
+    for call in pwritev preadv; do
+        for i in 0 1 2 3; do
+            record="demo 4096+8192+4096@$((i * 16384))"
+            batch+=("$call $record$( ((i == 0)) || echo " data=$i")")
+        done
+    done
+    same calls "$(uniq <<<"$trace" | sed 's/ = [0-9]*$//' | uniq)" "\
+io_setup 4
+io_submit 4 = 4: $(printf '%s, %s, %s, %s' "${batch[@]:0:4}")
+io_getevents 1 4 -
+io_submit 4 = 4: $(printf '%s, %s, %s, %s' "${batch[@]:4}")
+io_getevents 1 4 -
+io_submit 1 = 1: preadv demo 4096+100+4096@0
+io_getevents 1 4 -
+io_destroy"
     ! rejects || odd=$(reason EINVAL)
     assert_output "\
 $(direct demo)
@@ -290,8 +304,11 @@ per_batch() {
 }
 
 @test "ring-reap: events that are there cost no system call" {
-    program -0 ring-reap demo
-    assert_stderr ""
+    traced ring-reap demo
+    same "batches" "$(grep '@28672 data=7$' <<<"$trace" | cut -d : -f 1 |
+        sort -u)" "io_submit 8 = 8"
+    same "waits" "$(sed -n 's/^\(io_getevents .*\) = .*/\1/p' <<<"$trace" |
+        sort -u)" "io_getevents 1 8 -"
     per_batch
     places=$(sed -n 's/^ring: understood, \([0-9]*\) places for events$/\1/p' \
         <<<"$output")
@@ -558,8 +575,7 @@ way() {
 
 @test "aio-copy says how it went past the page cache, what and how fast" {
     data 12345 >src
-    program -0 aio-copy src dst
-    assert_stderr ""
+    traced aio-copy src dst
     same stdout "$(sed 's/^time: [0-9]*\.[0-9][0-9] s, [0-9]* MB/time: N/' \
         <<<"$output")" "\
 $(way src)

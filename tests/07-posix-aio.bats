@@ -175,6 +175,8 @@ directory"
 
     for name in "${programs[@]}"; do
         rm -f demo.txt log
+        traced "$name" demo.txt
+        rm -f demo.txt
         timeout 60 env LD_PRELOAD="$root/tests/helpers/fault.so" \
             AIO_FAULT_LOG=log "$root/$chapter/$name" demo.txt >/dev/null
         opened=0 closed=0

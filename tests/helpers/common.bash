@@ -39,7 +39,8 @@ teardown() {
 # program [-N] NAME [ARGUMENT...]
 #     Runs a program of the chapter, at most 60 s. Output is in $output and
 #     $lines, errors in $stderr, the status in $status; it must be N if -N is
-#     given. With AIO_FAULT set it runs under the fault helper (fault.c).
+#     given. With AIO_FAULT set it runs under the fault helper (fault.c), or
+#     with AIO_TRACE under trace.c.
 program() {
     local expected='' faulty=()
 
@@ -49,12 +50,27 @@ program() {
     fi
     [[ -z ${AIO_FAULT-} ]] ||
         faulty=(env "LD_PRELOAD=$root/tests/helpers/fault.so")
+    [[ -z ${AIO_TRACE-} ]] ||
+        faulty=(env "LD_PRELOAD=$root/tests/helpers/trace.so")
     ended 60 "${faulty[@]}" "$root/$chapter/$1" "${@:2}"
     [[ $status == "${expected:-$status}" ]] || {
         echo "$1 ended with status $status, expected was $expected"
         printf '%s\n' "$output" "$stderr"
         return 1
     }
+}
+
+# traced NAME [ARGUMENT...]
+#     A run of the program that succeeds, under trace.c. It leaves nothing
+#     behind. All that it asked of the kernel before is in $trace.
+traced() {
+    rm -f "$BATS_TEST_TMPDIR/trace"
+    AIO_TRACE=$BATS_TEST_TMPDIR/trace program -0 "$@"
+    assert_stderr ""
+    trace=$(<"$BATS_TEST_TMPDIR/trace")
+    same "what $1 leaves" "${trace##*$'\n'}" \
+        "left: 0 contexts, 0 descriptors, 0 blocks of memory"
+    trace=${trace%$'\n'*}
 }
 
 # ended SECONDS COMMAND...: like `run --separate-stderr timeout`, but at half

@@ -1,0 +1,398 @@
+/*
+ * trace.c - notes what a program asks for, and what it leaves behind
+ *
+ * A library to preload, behind fault.so if both are. The program starts with
+ * rubbish where it might count on zeros: on its stack, and in memory from
+ * malloc() and the like. And errno is rubbish after setitimer(), as POSIX
+ * allows it to be after any call that succeeds. With AIO_TRACE=FILE, each
+ * AIO system call makes a line: its numbers, and what it returned.
+ *
+ *     io_setup 8 = 0
+ *     io_submit 2 = 1: pread demo.txt 64@0, pwritev demo.txt 16+16@512
+ *     io_submit 1 = 1: poll pipe:r 1 data=7 flags=1 resfd=eventfd
+ *     io_getevents 1 3 0.020000000 = 2            no time-out is -
+ *     io_pgetevents 1 1 - mask=0000000000000200 = 1
+ *     io_cancel key=1 = -115                      an error is -errno
+ *     io_destroy = 0
+ *
+ * Of the requests those are shown that were taken, and the first one after
+ * them; fields that are 0 are left out, and an address in aio_data is called
+ * "pointer". The last line, at exit, is what the program itself has taken and
+ * not given back:
+ *
+ *     left: 0 contexts, 0 descriptors, 0 blocks of memory
+ *
+ * Memory is not counted behind fault.so, and a child has no such line.
+ *
+ * Build:  cc -shared -fPIC -o trace.so trace.c -ldl
+ * Usage:  AIO_TRACE=FILE LD_PRELOAD=tests/helpers/trace.so PROGRAM ...
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/aio_abi.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RUBBISH = 0xa5 };
+
+static void *program;           /* where it is loaded; NULL until start() */
+static int trace = -1;
+static int contexts, descriptors, pid;
+static atomic_int blocks;
+
+static void note(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    if (trace != -1)
+        vdprintf(trace, format, args);
+    va_end(args);
+}
+
+/*
+ * The next function of that name behind this library. NULL if dlsym() itself
+ * asks: old ones call calloc(), and can do without.
+ */
+static void *next(const char *name)
+{
+    static _Thread_local int busy;
+    void *found;
+
+    if (busy)
+        return NULL;
+    busy = 1;
+    found = dlsym(RTLD_NEXT, name);
+    busy = 0;
+    return found;
+}
+
+/* ---- Memory ---- */
+
+static int by_program(const void *caller)
+{
+    Dl_info info;
+
+    return program != NULL && dladdr(caller, &info) &&
+           info.dli_fbase == program;
+}
+
+/* What the program is given: rubbish so far, and to be given back. */
+static void give(const void *caller, void *block, size_t dirty)
+{
+    if (block != NULL && by_program(caller)) {
+        memset(block, RUBBISH, dirty);
+        blocks++;
+    }
+}
+
+#define ALLOCATOR(name, parameters, arguments, dirty)                       \
+    void *name parameters                                                   \
+    {                                                                       \
+        static void *(*_Atomic real) parameters;                            \
+        void *block;                                                        \
+                                                                            \
+        if (real == NULL)                                                   \
+            real = (void *(*)parameters)(uintptr_t)next(#name);             \
+        block = real == NULL ? NULL : real arguments;                       \
+        give(__builtin_return_address(0), block, dirty);                    \
+        return block;                                                       \
+    }
+
+ALLOCATOR(malloc, (size_t size), (size), size)
+ALLOCATOR(calloc, (size_t n, size_t size), (n, size), 0)
+ALLOCATOR(aligned_alloc, (size_t n, size_t size), (n, size), size)
+
+char *strdup(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = malloc(size);
+
+    give(__builtin_return_address(0), copy, 0);
+    return copy == NULL ? NULL : memcpy(copy, text, size);
+}
+
+static int print_to_memory(const void *caller, char **text,
+                           const char *format, va_list args)
+{
+    int length = vasprintf(text, format, args);
+
+    if (length != -1)
+        give(caller, *text, 0);
+    return length;
+}
+
+int asprintf(char **text, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    va_start(args, format);
+    length = print_to_memory(__builtin_return_address(0), text, format, args);
+    va_end(args);
+    return length;
+}
+
+/* What asprintf() is with -D_FORTIFY_SOURCE. */
+int __asprintf_chk(char **text, int flag, const char *format, ...);
+int __asprintf_chk(char **text, int flag, const char *format, ...)
+{
+    va_list args;
+    int length;
+
+    (void)flag;
+    va_start(args, format);
+    length = print_to_memory(__builtin_return_address(0), text, format, args);
+    va_end(args);
+    return length;
+}
+
+char *realpath(const char *path, char *resolved)
+{
+    char *(*real)(const char *, char *) =
+        (char *(*)(const char *, char *))(uintptr_t)next("realpath");
+    char *result = real(path, resolved);
+
+    if (resolved == NULL)
+        give(__builtin_return_address(0), result, 0);
+    return result;
+}
+
+int posix_memalign(void **block, size_t alignment, size_t size)
+{
+    int (*real)(void **, size_t, size_t) =
+        (int (*)(void **, size_t, size_t))(uintptr_t)next("posix_memalign");
+    int error = real(block, alignment, size);
+
+    if (error == 0)
+        give(__builtin_return_address(0), *block, size);
+    return error;
+}
+
+void free(void *block)
+{
+    static void (*_Atomic real)(void *);
+
+    if (block != NULL && by_program(__builtin_return_address(0)))
+        blocks--;
+    if (real == NULL)
+        real = (void (*)(void *))(uintptr_t)next("free");
+    if (real != NULL)
+        real(block);
+}
+
+/* ---- System calls ---- */
+
+/* What a descriptor is: a file's name, pipe:r, pipe:w, eventfd ... */
+static const char *name_of(int fd)
+{
+    static char path[PATH_MAX];
+    char link[32];
+    ssize_t length;
+    char *name;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    length = readlink(link, path, sizeof(path) - 3);
+    if (length == -1)
+        return "none";
+    path[length] = '\0';
+    if (!strncmp(path, "pipe:", 5))
+        return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY ? "pipe:r" :
+               "pipe:w";
+    if (path[0] == '/') {
+        if ((name = strstr(path, " (deleted)")) != NULL)
+            *name = '\0';
+        return strrchr(path, '/') + 1;
+    }
+    if (!strncmp(path, "anon_inode:[", 12)) {
+        path[strcspn(path, "]")] = '\0';
+        return path + 12;
+    }
+    path[strcspn(path, ":")] = '\0';   /* socket:[NUMBER] */
+    return path;
+}
+
+static void note_number(const char *name, long long n)
+{
+    if (n != 0)
+        note(" %s=%lld", name, n);
+}
+
+static void note_request(const struct iocb *iocb)
+{
+    static const char *const opcodes[] = {
+        "pread", "pwrite", "fsync", "fdsync", "4", "poll", "6", "preadv",
+        "pwritev"
+    };
+    unsigned opcode = iocb->aio_lio_opcode;
+    const struct iovec *segments = (void *)(uintptr_t)iocb->aio_buf;
+
+    if (opcode < sizeof(opcodes) / sizeof(opcodes[0]))
+        note("%s", opcodes[opcode]);
+    else
+        note("%u", opcode);
+    note(" %s ", name_of(iocb->aio_fildes));
+    if (opcode == IOCB_CMD_POLL)
+        note("%llu", (unsigned long long)iocb->aio_buf);
+    else if (opcode == IOCB_CMD_PREADV || opcode == IOCB_CMD_PWRITEV)
+        for (unsigned i = 0; i < iocb->aio_nbytes; i++)
+            note("%s%zu", i > 0 ? "+" : "", segments[i].iov_len);
+    else
+        note("%lld", (long long)iocb->aio_nbytes);
+    if (opcode != IOCB_CMD_POLL)
+        note("@%lld", (long long)iocb->aio_offset);
+    if (iocb->aio_data > 65535)
+        note(" data=pointer");
+    else
+        note_number("data", iocb->aio_data);
+    note_number("rw_flags", iocb->aio_rw_flags);
+    note_number("reqprio", iocb->aio_reqprio);
+    note_number("flags", iocb->aio_flags);
+    if (iocb->aio_flags & IOCB_FLAG_RESFD)
+        note(" resfd=%s", name_of(iocb->aio_resfd));
+}
+
+static void note_submit(long nr, struct iocb **list, long result)
+{
+    note("io_submit %ld = %ld", nr, result);
+    for (long i = 0; i < nr && result != -EFAULT; i++) {
+        note("%s ", i == 0 ? ":" : ",");
+        note_request(list[i]);
+        if (i >= result)
+            break;
+    }
+    note("\n");
+}
+
+static void note_wait(const char *call, long min, long nr,
+                      const struct timespec *timeout,
+                      const unsigned long *mask, long result)
+{
+    note("%s %ld %ld ", call, min, nr);
+    if (timeout == NULL)
+        note("-");
+    else
+        note("%ld.%09ld", (long)timeout->tv_sec, (long)timeout->tv_nsec);
+    if (mask != NULL)           /* as SigBlk in /proc/PID/status */
+        note(" mask=%016llx", sizeof(long) == 8 ? mask[0] :
+             mask[0] | (unsigned long long)mask[1] << 32);
+    note(" = %ld\n", result);
+}
+
+long syscall(long number, ...)
+{
+    static long (*real)(long, ...);
+    long a[6], result, known;
+    va_list list;
+    int error;
+
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        a[i] = va_arg(list, long);
+    va_end(list);
+    if (real == NULL)
+        real = (long (*)(long, ...))(uintptr_t)next("syscall");
+    known = real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    error = errno;
+    result = known == -1 ? -error : known;
+
+    switch (number) {
+    case SYS_io_setup:
+        contexts += result == 0;
+        note("io_setup %u = %ld\n", (unsigned)a[0], result);
+        break;
+    case SYS_io_destroy:
+        contexts -= result == 0;
+        note("io_destroy = %ld\n", result);
+        break;
+    case SYS_io_submit:
+        note_submit(a[1], (struct iocb **)a[2], result);
+        break;
+    case SYS_io_getevents:
+        note_wait("io_getevents", a[1], a[2], (void *)a[4], NULL, result);
+        break;
+    case SYS_io_pgetevents:
+        note_wait("io_pgetevents", a[1], a[2], (void *)a[4],
+                  a[5] == 0 ? NULL : *(void **)a[5], result);
+        break;
+    case SYS_io_cancel:
+        note("io_cancel");
+        if (result != -EFAULT)
+            note_number("key", ((struct iocb *)a[1])->aio_key);
+        note(" = %ld\n", result);
+    }
+    errno = error;
+    return known;
+}
+
+/* By another name in C: headers do not agree on the first parameter. */
+int trace_setitimer(int which, const void *new, void *old)
+    __asm__("setitimer");
+int trace_setitimer(int which, const void *new, void *old)
+{
+    int (*real)(int, const void *, void *) =
+        (int (*)(int, const void *, void *))(uintptr_t)next("setitimer");
+    int result = real(which, new, old);
+
+    if (result == 0)
+        errno = RUBBISH;
+    return result;
+}
+
+/* ---- Start and end ---- */
+
+static int open_descriptors(void)
+{
+    int nr = 0;
+
+    for (int fd = 0; fd < 256; fd++)
+        nr += fcntl(fd, F_GETFD) != -1;
+    return nr;
+}
+
+/* main() will be called from where this is called from. */
+static __attribute__((noinline)) void dirty_stack(void)
+{
+    volatile unsigned char rubbish[65536];
+
+    for (size_t i = 0; i < sizeof(rubbish); i++)
+        rubbish[i] = RUBBISH;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *path = getenv("AIO_TRACE");
+    Dl_info info;
+    int fd;
+
+    pid = getpid();
+    descriptors = open_descriptors();
+    if (path != NULL) {
+        fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
+        trace = fcntl(fd, F_DUPFD_CLOEXEC, 512);
+        close(fd);
+    }
+    if (dladdr((void *)(uintptr_t)getauxval(AT_ENTRY), &info))
+        program = info.dli_fbase;
+    dirty_stack();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    if (getpid() == pid)
+        note("left: %d contexts, %d descriptors, %d blocks of memory\n",
+             contexts, open_descriptors() - descriptors, (int)blocks);
+}
