@@ -1,16 +1,21 @@
 # How each program is called where all of them are tried, in a folder with a
-# file `old` of 5000 bytes: it may write `file` and nothing else.
+# file `old`, made by old_file: it may write `file` and nothing else.
+
+# old_file: what is in `old`, 22000 bytes.
+old_file() {
+    seq 9999 | head -c 22000
+}
 
 # arguments NAME: those of a run that succeeds.
 arguments() {
     case $1 in
     setup-destroy | context-limits) echo 8 ;;
     wait-timeout | poll-requests | wait-signal) ;;
-    single-read) echo old 4990 100 ;;
+    single-read) echo old 21990 100 ;;
     batch-submit*) echo file 10 4 ;;
     odirect) echo file 700001 ;;
-    queue-depth) echo old 4096 1 ;;
-    aio-copy) echo old file 2 4096 ;;
+    queue-depth) echo file 4096 1 1 ;;
+    aio-copy) echo old file 3 4096 ;;
     *) echo file ;;
     esac
 }

@@ -128,13 +128,13 @@ static void cut(const struct fault *fault, long nr, long list)
 {
     struct iocb **iocbs = (void *)list;
 
-    for (nr_cuts = 0; fault->kind == BYTES && nr_cuts < nr; nr_cuts++) {
+    if (fault->kind != BYTES)
+        return;
+    for (nr_cuts = 0; nr_cuts < nr && nr_cuts < 1024; nr_cuts++) {
         struct iocb *iocb = iocbs[nr_cuts];
         struct iovec *segment = (void *)(uintptr_t)iocb->aio_buf;
         size_t left = fault->value;
 
-        if (nr_cuts == 1024)
-            break;
         cuts[nr_cuts].iocb = iocb;
         cuts[nr_cuts].nbytes = iocb->aio_nbytes;
         cuts[nr_cuts].segment = NULL;
