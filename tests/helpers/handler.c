@@ -7,6 +7,9 @@
  *     handler        each time that a handler begins
  *     unsafe NAME    each time that one calls a function that is not
  *                    async-signal-safe: of stdio, or to start AIO
+ *     race NAME      each time that a call waits for nothing but a signal,
+ *                    and one with a handler was not blocked before: it may
+ *                    have come between a look at a variable and the call
  *
  * A handler that breaks this rule mostly works, and deadlocks on a bad day.
  * So what it does is looked at, and not what comes of it.
@@ -19,6 +22,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -183,4 +187,36 @@ void exit(int status)
     unsafe("exit");
     NEXT(exit)(status);
     _exit(status);              /* for the compiler: it never comes here */
+}
+
+/* One waits for a signal now. Could it have come a moment ago? */
+static void look_for_race(const char *name)
+{
+    sigset_t blocked;
+
+    sigfillset(&blocked);
+    next_syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &blocked, 8);
+    for (int signo = 1; signo < SIGNALS; signo++)
+        if ((handlers[signo] || plain[signo]) && !sigismember(&blocked, signo))
+            note("race ", name);
+}
+
+int ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *timeout,
+          const sigset_t *mask)
+{
+    if (nr == 0)
+        look_for_race("ppoll");
+    return NEXT(ppoll)(fds, nr, timeout, mask);
+}
+
+int sigsuspend(const sigset_t *mask)
+{
+    look_for_race("sigsuspend");
+    return NEXT(sigsuspend)(mask);
+}
+
+int pause(void)
+{
+    look_for_race("pause");
+    return NEXT(pause)();
 }

@@ -6,7 +6,14 @@
  * submitted when the program next waits: as many as it waits for, one at
  * least, the newest first. It waits in io_getevents() and io_pgetevents(),
  * epoll_wait(), epoll_pwait(), poll(), ppoll(), or a read() of what is no
- * file; io_cancel() and io_destroy() have all submitted.
+ * file; io_cancel() and io_destroy() have all submitted. With a min_nr of 0
+ * nobody waits: such a look finds what is there, and only when there is
+ * nothing one more request is done behind it.
+ *
+ *     AIO_LATE=idle    none is done before the program has waited in
+ *                      epoll_wait() with nothing there yet
+ *     AIO_LATE=stall   the program is held up for 50 ms when it first waits
+ *                      in epoll_wait()
  *
  * So whoever frees or changes a buffer in flight, takes a request for done
  * because io_submit() has returned, or counts on an order, meets what would
@@ -17,11 +24,11 @@
  *
  * Ahead of it may stand fault.so and watch.so: they see what the program
  * does, not what this makes of it. What io_submit refuses here are unknown
- * opcodes, bad descriptors, aio_reserved2, and an FSYNC of a part; what the
- * kernel refuses later for another reason ends the program: one line on
- * stderr, status 99. POLL requests are not held back when the program waits:
- * they might be what it waits for. An event in the mapped ring has the
- * address of a copy in `obj`.
+ * opcodes, bad descriptors, aio_reserved2, impossible lengths, and an FSYNC
+ * of a part; what the kernel refuses later for another reason ends the
+ * program: one line on stderr, status 99. POLL requests are not held back
+ * when the program waits: they might be what it waits for. An event in the
+ * mapped ring has the address of a copy in `obj`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -39,12 +46,14 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* A request that the program believes to be in flight. */
 struct late {
     struct iocb iocb;           /* the kernel gets this one */
     struct iocb *original;
+    struct iovec *segments;     /* copied as well, as the kernel does */
     aio_context_t ctx;
     int submitted;
     struct late *next;
@@ -52,6 +61,7 @@ struct late {
 
 static struct late *newest;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static int idle, stall;         /* AIO_LATE, until its time is over */
 
 static void *next_of(const char *name)
 {
@@ -68,6 +78,20 @@ static long next_syscall(long number, long a, long b, long c, long d, long e,
     return next(number, a, b, c, d, e, f);
 }
 
+__attribute__((constructor)) static void start(void)
+{
+    const char *text = getenv("AIO_LATE");
+
+    idle = text != NULL && strcmp(text, "idle") == 0;
+    stall = text != NULL && strcmp(text, "stall") == 0;
+}
+
+static int is_vectored(const struct iocb *iocb)
+{
+    return iocb->aio_lio_opcode == IOCB_CMD_PREADV ||
+           iocb->aio_lio_opcode == IOCB_CMD_PWRITEV;
+}
+
 /* The errno with which the kernel would refuse the request; 0 if it may. */
 static int bad(const struct iocb *iocb)
 {
@@ -80,6 +104,9 @@ static int bad(const struct iocb *iocb)
         return EBADF;
     if (iocb->aio_lio_opcode > IOCB_CMD_PWRITEV ||
         iocb->aio_lio_opcode == 4 || iocb->aio_lio_opcode == IOCB_CMD_NOOP)
+        return EINVAL;
+    if ((int64_t)iocb->aio_nbytes < 0 ||
+        (is_vectored(iocb) && iocb->aio_nbytes > IOV_MAX))
         return EINVAL;
     if ((iocb->aio_lio_opcode == IOCB_CMD_FSYNC ||
          iocb->aio_lio_opcode == IOCB_CMD_FDSYNC) &&
@@ -113,6 +140,17 @@ static long submit(aio_context_t ctx, long nr, struct iocb **list)
             return n > 0 ? n : -1;
         list[n]->aio_key = 0;
         late->iocb = *list[n];
+        if (is_vectored(list[n])) {
+            size_t size = list[n]->aio_nbytes * sizeof(struct iovec);
+
+            late->segments = malloc(size + 1);
+            if (late->segments == NULL) {
+                free(late);
+                return n > 0 ? n : -1;
+            }
+            memcpy(late->segments, (void *)(uintptr_t)list[n]->aio_buf, size);
+            late->iocb.aio_buf = (uintptr_t)late->segments;
+        }
         late->iocb.aio_fildes = own(late->iocb.aio_fildes);
         if (late->iocb.aio_flags & IOCB_FLAG_RESFD)
             late->iocb.aio_resfd = own(late->iocb.aio_resfd);
@@ -136,7 +174,10 @@ static int submit_now(struct late *late)
     if (n == -1 && errno == EAGAIN)
         return 0;
     if (n == -1) {
-        dprintf(STDERR_FILENO, "late.so: io_submit: %s\n", strerror(errno));
+        dprintf(STDERR_FILENO, "late.so: the kernel refuses a request with "
+                "opcode %d, offset %lld, length %llu: %s\n",
+                late->iocb.aio_lio_opcode, (long long)late->iocb.aio_offset,
+                (unsigned long long)late->iocb.aio_nbytes, strerror(errno));
         _exit(99);
     }
     late->submitted = 1;
@@ -162,6 +203,15 @@ static void flush(long nr)
     errno = error;
 }
 
+/* Ahead of a wait that is not for events only. */
+static void before_wait(void)
+{
+    if (stall)
+        usleep(50000);
+    stall = 0;
+    flush(1);
+}
+
 /* The request that an event is of. From now on it is nobody's. */
 static void put_back(struct io_event *event)
 {
@@ -173,6 +223,7 @@ static void put_back(struct io_event *event)
             continue;
         event->obj = (uintptr_t)late->original;
         *at = late->next;
+        free(late->segments);
         free(late);
         break;
     }
@@ -214,13 +265,16 @@ long syscall(long number, ...)
         break;
     case SYS_io_getevents:
     case SYS_io_pgetevents:
-        flush(a[1] > 1 ? a[1] : 1);
+        flush(a[1]);            /* 0: those of POLL */
         break;
     }
     result = next_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
     if (number == SYS_io_getevents || number == SYS_io_pgetevents)
         for (long i = 0; i < result; i++)
             put_back((struct io_event *)a[3] + i);
+    if ((number == SYS_io_getevents || number == SYS_io_pgetevents) &&
+        result == 0 && a[1] == 0 && !idle)
+        flush(1);
     return result;
 }
 
@@ -229,8 +283,18 @@ int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
     int (*next)(int, struct epoll_event *, int, int) =
         (int (*)(int, struct epoll_event *, int, int))(uintptr_t)
         next_of("epoll_wait");
+    int n;
 
-    flush(1);
+    if (idle) {                 /* what is there comes first, */
+        n = next(fd, events, max, 0);
+        if (n != 0)
+            return n;
+        n = next(fd, events, max, timeout);     /* then what will be */
+        idle = n == -1;
+        if (n != 0)
+            return n;
+    }
+    before_wait();
     return next(fd, events, max, timeout);
 }
 
@@ -241,7 +305,7 @@ int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout,
         (int (*)(int, struct epoll_event *, int, int, const sigset_t *))
         (uintptr_t)next_of("epoll_pwait");
 
-    flush(1);
+    before_wait();
     return next(fd, events, max, timeout, mask);
 }
 
@@ -250,7 +314,7 @@ int poll(struct pollfd *fds, nfds_t nr, int timeout)
     int (*next)(struct pollfd *, nfds_t, int) =
         (int (*)(struct pollfd *, nfds_t, int))(uintptr_t)next_of("poll");
 
-    flush(1);
+    before_wait();
     return next(fds, nr, timeout);
 }
 
@@ -262,7 +326,7 @@ int ppoll(struct pollfd *fds, nfds_t nr, const struct timespec *timeout,
         (int (*)(struct pollfd *, nfds_t, const struct timespec *,
                  const sigset_t *))(uintptr_t)next_of("ppoll");
 
-    flush(1);
+    before_wait();
     return next(fds, nr, timeout, mask);
 }
 
@@ -272,7 +336,7 @@ ssize_t read(int fd, void *buffer, size_t length)
         (ssize_t (*)(int, void *, size_t))(uintptr_t)next_of("read");
     struct stat stat;
 
-    if (fstat(fd, &stat) == 0 && !S_ISREG(stat.st_mode))
+    if (!idle && fstat(fd, &stat) == 0 && !S_ISREG(stat.st_mode))
         flush(1);
     return next(fd, buffer, length);
 }

@@ -9,6 +9,13 @@
  *                              reap NR
  *                              fsync PATH
  *                              rename PATH PATH
+ *     AIO_WATCH_MORE=1     there, behind each LENGTH, @ and the address of
+ *                          the buffer modulo 4096; and more lines:
+ *                              read N              read(), of anything
+ *                              timer NANOSECONDS   timerfd_settime()
+ *                              suspend NANOSECONDS aio_suspend() is called;
+ *                              suspend             with no time-out
+ *                              spin                the 1000th aio_error()
  *     AIO_WATCH_AT='N COMMAND'
  *                          has a shell run COMMAND ahead of the Nth
  *                          io_submit; the program is its $PPID
@@ -19,6 +26,8 @@
  * Build:  cc -shared -fPIC -o watch.so watch.c -ldl
  */
 #define _GNU_SOURCE
+#undef _FORTIFY_SOURCE
+#include <aio.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -27,6 +36,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +44,7 @@
 static long (*next_syscall)(long, ...);
 static long submits;            /* calls of io_submit, with the present one */
 static unsigned *ring;          /* of the last context made */
+static int more;                /* AIO_WATCH_MORE */
 
 /* With calls that fault.so does not know: they must not count, nor fail. */
 static void note(const char *format, ...)
@@ -52,6 +63,12 @@ static void note(const char *format, ...)
     next_syscall(SYS_close, fd);
 }
 
+static void note_address(uint64_t address)
+{
+    if (more)
+        note("@%d", (int)(address % 4096));
+}
+
 static void note_request(const struct iocb *iocb)
 {
     const struct iovec *segments = (void *)(uintptr_t)iocb->aio_buf;
@@ -60,10 +77,13 @@ static void note_request(const struct iocb *iocb)
     if (iocb->aio_lio_opcode != IOCB_CMD_PREADV &&
         iocb->aio_lio_opcode != IOCB_CMD_PWRITEV) {
         note("%llu", (unsigned long long)iocb->aio_nbytes);
+        note_address(iocb->aio_buf);
         return;
     }
-    for (unsigned i = 0; i < iocb->aio_nbytes; i++)
+    for (unsigned i = 0; i < iocb->aio_nbytes; i++) {
         note("%s%zu", i > 0 ? "/" : "", segments[i].iov_len);
+        note_address((uintptr_t)segments[i].iov_base);
+    }
 }
 
 static void run_command(void)
@@ -118,7 +138,8 @@ long syscall(long number, ...)
             note_request(((struct iocb **)a[2])[i]);
         note("\n");
     }
-    if (number == SYS_io_getevents && result > 0)
+    if ((number == SYS_io_getevents || number == SYS_io_pgetevents) &&
+        result > 0)
         note("reap %ld\n", result);
     if (number == SYS_io_setup && result == 0) {
         ring = (void *)(uintptr_t)*(aio_context_t *)a[1];
@@ -130,6 +151,7 @@ long syscall(long number, ...)
 __attribute__((constructor)) static void start(void)
 {
     next_syscall = (long (*)(long, ...))(uintptr_t)dlsym(RTLD_NEXT, "syscall");
+    more = getenv("AIO_WATCH_MORE") != NULL;
 }
 
 int fsync(int fd)
@@ -156,4 +178,60 @@ int rename(const char *from, const char *to)
     if (result == 0)
         note("rename %s %s\n", from, to);
     return result;
+}
+
+ssize_t read(int fd, void *buffer, size_t length)
+{
+    ssize_t (*next)(int, void *, size_t) =
+        (ssize_t (*)(int, void *, size_t))(uintptr_t)dlsym(RTLD_NEXT, "read");
+    ssize_t result = next(fd, buffer, length);
+
+    if (more && result >= 0)
+        note("read %zd\n", result);
+    return result;
+}
+
+static long long nanoseconds(const struct timespec *time)
+{
+    return time->tv_sec * 1000000000LL + time->tv_nsec;
+}
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *new,
+                    struct itimerspec *old)
+{
+    int (*next)(int, int, const struct itimerspec *, struct itimerspec *) =
+        (int (*)(int, int, const struct itimerspec *, struct itimerspec *))
+        (uintptr_t)dlsym(RTLD_NEXT, "timerfd_settime");
+    int result = next(fd, flags, new, old);
+
+    if (more && result == 0 && flags == 0)
+        note("timer %lld\n", nanoseconds(&new->it_value));
+    return result;
+}
+
+int aio_suspend(const struct aiocb *const list[], int nr,
+                const struct timespec *timeout)
+{
+    int (*next)(const struct aiocb *const [], int, const struct timespec *) =
+        (int (*)(const struct aiocb *const [], int, const struct timespec *))
+        (uintptr_t)dlsym(RTLD_NEXT, "aio_suspend");
+
+    if (more && timeout != NULL)
+        note("suspend %lld\n", nanoseconds(timeout));
+    else if (more)
+        note("suspend\n");
+    return next(list, nr, timeout);
+}
+
+int aio_error(const struct aiocb *aiocb)
+{
+    static int (*next)(const struct aiocb *);
+    static int calls;
+
+    if (next == NULL)
+        next = (int (*)(const struct aiocb *))(uintptr_t)dlsym(RTLD_NEXT,
+                                                               "aio_error");
+    if (more && ++calls == 1000)
+        note("spin\n");
+    return next(aiocb);
 }
