@@ -123,6 +123,9 @@ Hint 1: "*"
     HINT=9 exercise --from mine 2.2
     assert_line 'Hint 3: *'
     [[ $output != *Another* ]]
+    HINT=0 exercise --from mine 2.2
+    [[ $output != *Hint* ]]
+    assert_line '(A hint: make exercise-2.2 HINT=1)'
     HINT=x run -2 "$root/tests/tools/exercise" --from mine 2.2
 
     answer 2.2 mine
