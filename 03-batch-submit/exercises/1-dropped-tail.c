@@ -10,7 +10,8 @@
  *         on stderr "1-dropped-tail: io_submit: reason", or "1-dropped-tail:
  *         IOCB_CMD_PWRITE FILE: reason". As long as the kernel takes whole
  *         batches, it is one io_submit() for eight blocks.
- * Try:    AIO_FAULT='io_submit@1=short=3' and LD_PRELOAD, as the check says
+ * Try:    AIO_FAULT='io_submit@1=short=3' and LD_PRELOAD, as the check says;
+ *         then grep -a block demo.dat
  * Read:   chapter 3, "The code that matters", and the first experiment
  * Check:  make exercise-3.1
  *

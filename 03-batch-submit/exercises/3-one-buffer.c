@@ -6,12 +6,13 @@
  * its time, the same block stands in the file several times.
  *
  * Task:   Have each block written, however late a request is done. Keep four
- *         in flight. (Not everything that is used again here is a mistake.)
+ *         in flight: when one is done, the next is submitted at once. (Not
+ *         everything that is used again here is a mistake.)
  * Output: "blocks: N", status 0. If a call or a request fails: status 1, and
  *         on stderr "3-one-buffer: CALL: reason", or "3-one-buffer:
  *         IOCB_CMD_PWRITE FILE: reason".
  * Try:    LD_PRELOAD=tests/helpers/late.so, a disk that takes its time, and
- *         does the newest request first
+ *         does the newest request first; then grep -a block demo.dat
  * Read:   chapter 2, what you may touch after io_submit(); chapter 3, "The
  *         idea"
  * Check:  make exercise-3.3

@@ -11,7 +11,8 @@
  *         reason when a write does fail.
  * Output: "written: 16384 bytes", status 0. If an event brings an error,
  *         status 1 and "1-misaligned: IOCB_CMD_PWRITE FILE: reason".
- * Read:   chapter 4, "What can go wrong"; ../misaligned.c
+ * Read:   chapter 4, "What can go wrong" and the first experiment;
+ *         ../misaligned.c
  * Check:  make exercise-4.1
  *
  * Build:  cc -o 1-misaligned 1-misaligned.c

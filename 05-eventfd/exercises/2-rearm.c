@@ -5,7 +5,8 @@
  * IOCB_CMD_POLL says that there is one. The first arrives. Of the second
  * nobody is told.
  *
- * Task:   Have all MESSAGES arrive. No read before the event says so.
+ * Task:   Have all MESSAGES arrive. No read before the event says so; and no
+ *         new request before the read, for it would tell of the old message.
  * Output: "messages: N", status 0. If there is no event within a second, status
  *         1 and "2-rearm: io_getevents: reason", as it does now.
  * Read:   chapter 5, the experiments; ../poll-requests.c

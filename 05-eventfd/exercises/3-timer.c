@@ -7,7 +7,8 @@
  *
  * Task:   Add a timer to what epoll waits for, a timerfd. It is set when the
  *         loop begins, and set anew with each message. When it expires after
- *         QUIET milliseconds, that is the end: finish what is in flight.
+ *         QUIET milliseconds, that is the end: finish what is in flight. If
+ *         there is a message to read as well by then, it is not the end.
  * Output: "silence after N messages", then "written: N messages", status 0.
  *         If the timer cannot be made or set, status 1 and "3-timer:
  *         timerfd_create: reason", or "3-timer: timerfd_settime: reason".

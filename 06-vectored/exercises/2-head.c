@@ -8,7 +8,7 @@
  *
  * Task:   Have it make any number of requests. Events are still taken from
  *         the ring: io_getevents() is only for when it is empty.
- * Output: "requests: N, calls of io_getevents: N", status 0. If an event brings
+ * Output: "requests: N, calls of io_getevents: M", status 0. If an event brings
  *         an error, status 1 and "2-head: IOCB_CMD_PWRITE FILE: reason".
  * Read:   chapter 6, the experiments; ../ring-reap.c
  * Check:  make exercise-6.2

@@ -2,15 +2,17 @@
  * 3-log-writer.c - exercise 6.3, extend
  *
  * Writes a log of records to FILE, each gathered from a header and a body.
- * It is right, and as slow as can be: one record at a time, through the page
- * cache, and after each the disk has to confirm.
+ * It is as slow as can be: one record at a time, through the page cache, and
+ * after each the disk has to confirm. And a short write goes unnoticed.
  *
  * Task:   Make it what these chapters have taught: O_DIRECT if the filesystem
  *         has it; up to DEPTH records in flight, and a new one whenever one
- *         is done; one FDSYNC, when all records are written.
- * Output: As it is: "written: N records". Any other end is status 1 and
- *         "3-log-writer: IOCB_CMD_PWRITEV FILE: reason", or "IOCB_CMD_FDSYNC
- *         FILE: reason"; of a write that came up short the reason is EIO's.
+ *         is done, also when an io_submit() found no room; one FDSYNC, when
+ *         all records are written.
+ * Output: As it is: "written: N records". If anything fails: status 1 and
+ *         "3-log-writer: CALL: reason", "3-log-writer: IOCB_CMD_PWRITEV FILE:
+ *         reason" or the same with IOCB_CMD_FDSYNC. A write that came up
+ *         short has failed, too, and the reason is EIO's.
  * Read:   chapters 3 (the window), 4 (O_DIRECT), 6; ../vectored.c,
  *         ../../03-batch-submit/batch-submit.c
  * Check:  make exercise-6.3

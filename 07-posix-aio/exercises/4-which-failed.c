@@ -2,8 +2,8 @@
  * 4-which-failed.c - exercise 7.4, extend
  *
  * Reads the beginnings of several files with one call of lio_listio(). When
- * one of them cannot be read, all that anybody hears is "lio_listio: I/O
- * error". The call knows no more. The requests do.
+ * one of them cannot be read, all that anybody hears is "lio_listio:
+ * Input/output error". The call knows no more. The requests do.
  *
  * Task:   Have it tell for each file how its request ended, also when some
  *         failed.

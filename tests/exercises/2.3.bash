@@ -3,7 +3,7 @@ name=3-sync-beside
 chapter=02-single-write
 kind='find the bug'
 title='sync what is written, not what is being written'
-reason='*expected: IOCB_CMD_FDSYNC is submitted when*PWRITE:0:22 FDSYNC*'
+reason='*expected: *FDSYNC is submitted only after*PWRITE:0:22*FDSYNC*reap*'
 
 check() {
     situation 'A write that works, and what is submitted and reaped:'
@@ -25,15 +25,14 @@ check() {
     }
     $1 == "reap" { in_flight -= $2 }
     END { exit !synced || late }' "$work/watch" ||
-        fail 'IOCB_CMD_FDSYNC is submitted when the write has its event' \
-            $'\n'"$(requests | sed 's/^/    /')"
+        fail "IOCB_CMD_FDSYNC is submitted only after the write's event has
+    been reaped" "$(trace)"
 
     situation 'The disk is full, so the event of the write brings -ENOSPC:'
     AIO_FAULT='io_getevents@1=res=-ENOSPC' watch=yes run demo.txt
     expect_error 'IOCB_CMD_PWRITE demo.txt: No space left on device'
     [[ $(requests) != *FDSYNC* ]] ||
-        fail 'a write that has failed is not synced' \
-            $'\n'"$(requests | sed 's/^/    /')"
+        fail 'a write that has failed is not synced' "$(trace)"
 
     situation 'The disk is broken, so the event of the FDSYNC brings -EIO:'
     AIO_FAULT='io_getevents@2=res=-EIO' run demo.txt
@@ -42,7 +41,12 @@ check() {
 
     situation 'Only 5 bytes of 22 are written:'
     AIO_FAULT='io_getevents@1=res=5' run demo.txt
-    expect_error 'IOCB_CMD_PWRITE demo.txt*: *'
+    expect_error 'IOCB_CMD_PWRITE demo.txt*: *' \
+        'IOCB_CMD_PWRITE demo.txt (what you like): (any reason)'
+
+    situation 'An interrupted wait goes on:'
+    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' run demo.txt
+    expect_success
 }
 
 hints=(
@@ -78,6 +82,8 @@ wrong=(
         }'
     'what the sync says is not looked at|
         /IOCB_CMD_FDSYNC;/,/die(/s/if (res < 0)/if (0)/'
+    'an interrupted wait is a failure|
+        s/while (n == -1 && errno == EINTR)/while (0)/'
     'fdatasync() instead of a request|
         /IOCB_CMD_FDSYNC;/,/res = /d
         s/Sync what.*/ *\/ res = fdatasync(fd); \/* &/'

@@ -3,38 +3,34 @@ name=1-scatter
 chapter=06-vectored
 kind='extend'
 title='header and body, read to where they belong'
-reason='*expected: one PREADV of 64 and 4096 bytes*PREAD:0:4160*'
+reason='*expected: one request, a PREADV of 64 and 4096 bytes*PREAD:0:4160*'
 
 check() {
-    {
-        printf '%-63s\n' 'record 7'
-        seq 2000 | head -c 4096
-    } >demo.dat
+    given "{ printf '%-63s\\n' 'record 7'; seq 2000 | head -c 4096; } >demo.dat"
 
     situation 'A record, with a body of 1040 lines:'
     watch=yes run demo.dat
     [[ $(requests | grep submit) == 'submit PREADV:0:64/4096' ]] ||
-        fail 'one PREADV of 64 and 4096 bytes' "$(requests | head -n 3)"
+        fail 'one request, a PREADV of 64 and 4096 bytes' "$(trace)"
     expect_success
     expect_output "header: $(printf '%-63s' 'record 7')
 lines in the body: $(tail -c +65 demo.dat | wc -l)"
 
     situation 'Another record:'
-    {
-        printf '%-63s\n' 'record 8'
-        seq 7 10000 | head -c 4096
-    } >other.dat
+    given "{ printf '%-63s\\n' 'record 8'
+      seq 7 10000 | head -c 4096; } >other.dat"
     run other.dat
     expect_success
     expect_output "header: $(printf '%-63s' 'record 8')
 lines in the body: $(tail -c +65 other.dat | wc -l)"
 
     situation 'A record that ends too early:'
-    head -c 4000 demo.dat >short.dat
+    given "seq 2000 | head -c 4000 >short.dat"
     run short.dat
     expect_error 'IOCB_CMD_PREADV short.dat: *'
 
     situation 'The read fails:'
+    given=
     AIO_FAULT='io_getevents@1=res=-EISDIR' run demo.dat
     expect_error 'IOCB_CMD_PREADV demo.dat: Is a directory'
 }

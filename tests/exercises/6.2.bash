@@ -11,7 +11,8 @@ check() {
     situation 'Ten thousand requests, more than any ring has places here:'
     run demo.dat 10000
     expect_success
-    expect_line 'requests: 10000, calls of io_getevents: *'
+    expect_line 'requests: 10000, calls of io_getevents: *' \
+        'requests: 10000, calls of io_getevents: (any number)'
     expect_calls io_submit 10000
     printf '%04096d' 0 | tr 0 x >expected
     expect_same demo.dat expected
@@ -26,7 +27,8 @@ check() {
     situation 'On a slow disk the ring is empty, and it has to wait:'
     late=yes run demo.dat 300
     expect_success
-    expect_line 'requests: 300, calls of io_getevents: *'
+    expect_line 'requests: 300, calls of io_getevents: *' \
+        'requests: 300, calls of io_getevents: (any number)'
     expect_calls io_getevents 1+
 
     situation 'No file may get any size:'
@@ -40,7 +42,8 @@ in the ring says so, and who writes it?'
     'ring->head is ours to move. A variable of our own moves, but nobody looks
 at it.'
     'Load head from the ring (relaxed: only we write it), copy the event, and
-store the new head with memory_order_release.'
+store the new head with memory_order_release. io_getevents() moves the head,
+too: so a copy of it that you keep from call to call goes stale.'
 )
 
 wrong=(

@@ -20,6 +20,7 @@ check() {
     expect_error 'aio_read folder: Is a directory'
     expect_output ''
 
+    given 'seq 1000 >demo.txt'
     situation 'The read fails, and by then errno is something else:'
     AIO_FAULT='aio_error@*=ENOSPC' run demo.txt
     expect_error 'aio_read demo.txt: No space left on device'

@@ -14,7 +14,7 @@ check() {
 one.txt: 3893 bytes
 folder: Is a directory
 six.txt: 6 bytes'
-    expect_error 'lio_listio: I*'
+    expect_error 'lio_listio: I*' 'lio_listio: (the text of EIO)'
     expect_calls lio_listio 1
     expect_calls aio_error 3+
     expect_calls aio_read 0
@@ -32,13 +32,13 @@ six.txt: 6 bytes'
     expect_output 'folder: Is a directory
 six.txt: 6 bytes
 folder: Is a directory'
-    expect_error 'lio_listio: I*'
+    expect_error 'lio_listio: I*' 'lio_listio: (the text of EIO)'
 
     situation 'Requests fail because of the disk:'
     AIO_FAULT='lio_listio@1=EIO aio_error@*=ENOSPC' run one.txt six.txt
     expect_output 'one.txt: No space left on device
 six.txt: No space left on device'
-    expect_error 'lio_listio: I*'
+    expect_error 'lio_listio: I*' 'lio_listio: (the text of EIO)'
 
     situation 'There is no room for the requests, so that none is started:'
     AIO_FAULT='lio_listio@1=EAGAIN' run one.txt six.txt

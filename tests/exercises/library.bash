@@ -60,7 +60,8 @@ skip() {
     exit 77
 }
 
-# fail EXPECTED [GOT]: the report. GOT is what the last run did, if not given.
+# fail EXPECTED [GOT]: the report. GOT is what the last run did, if not given;
+# if it is, and the program had something to say itself, that comes as well.
 fail() {
     [[ -z $situation ]] || printf '%s\n' "$situation"
     [[ -z $command ]] || printf '\n    %s\n\n' "$command"
@@ -68,6 +69,10 @@ fail() {
     if (($# > 1)); then
         local got=" $2"
         printf 'got:%s\n' "${got/# $'\n'/$'\n'}"
+        if [[ -n $status && $status != 0 && $status -lt 128 ]]; then
+            printf 'and: %s\n' "$(ended)"
+            block stderr "$work/err"
+        fi
     else
         printf 'got: %s\n' "$(ended)"
         block stdout "$work/out"
@@ -75,7 +80,7 @@ fail() {
     fi
     exit 1
 }
-command=''
+command='' status=''
 
 # How the last run ended.
 ended() {
@@ -107,8 +112,9 @@ given=''
 # run [ARGUMENT...]: runs the program. Ahead of it, as needed:
 #     AIO_FAULT='SPEC...'   calls fail; see tests/helpers/fault.c
 #     late=yes              requests are done late, and the newest first; see
-#                           tests/helpers/late.c
-#     watch=yes             notes requests in $work/watch; see watch.c there
+#                           tests/helpers/late.c, also for late=idle|stall
+#     watch=yes             notes requests in $work/watch; see watch.c there,
+#                           also for watch=all
 #     file_limit=KIB        no file may get longer
 #     input=FILE            its standard input
 #     try='COMMAND'         what the report tells the learner to run instead
@@ -119,7 +125,7 @@ run() {
     local preload=tests/helpers/fault.so limit=${EXERCISE_LIMIT:-5}
     local out=$work/out err=$work/err readers='' pipe='' child tries=0 alive=''
 
-    runs=$((runs + 1))
+    runs=$((runs + 1)) status=
     # fault.so first: it counts what the program itself calls.
     [[ -z ${watch-} ]] || preload+=" tests/helpers/watch.so"
     [[ -z ${late-} ]] || preload+=" tests/helpers/late.so"
@@ -145,6 +151,8 @@ run() {
         ulimit -f "${file_limit:-65536}" -c 0
         export AIO_FAULT AIO_FAULT_LOG=$work/calls
         [[ -z ${watch-} ]] || export AIO_WATCH=$work/watch
+        [[ ${watch-} != all ]] || export AIO_WATCH_MORE=1
+        [[ ${late-yes} == yes ]] || export AIO_LATE=$late
         # shellcheck disable=SC2086 # several words
         LD_PRELOAD="${EXERCISE_PRELOAD-} ${preload//tests\//$root/tests/}" \
             exec ${EXERCISE_UNDER-} "$work/$name" "$@"
@@ -192,6 +200,7 @@ explain() {
         first+="AIO_FAULT='${faults[*]}' "
         ((${#first} < 42)) || first+=$'\\\n    '
     fi
+    [[ ${late-yes} == yes ]] || first+="AIO_LATE=$late "
     case ${AIO_FAULT:+fault}${late:+late} in
     fault) first+='LD_PRELOAD=tests/helpers/fault.so ' ;;
     late) first+='LD_PRELOAD=tests/helpers/late.so ' ;;
@@ -219,20 +228,24 @@ expect_success() {
     [[ $status == 0 && -z $errors ]] || fail 'status 0, nothing on stderr'
 }
 
-# expect_error GLOB: status 1, and one line on stderr, "PROGRAM: GLOB".
+# expect_error GLOB [TEXT]: status 1, and one line on stderr, "PROGRAM: GLOB".
+# TEXT says the same to people; without it, "*" at the end is any reason.
 expect_error() {
+    local text=${2-${1/%'*'/(any reason)}}
+
     # shellcheck disable=SC2053 # a pattern on purpose
     [[ $status == 1 && $errors == "$name: "$1 && $errors != *$'\n'* ]] ||
-        fail "status 1, and one line on stderr"$'\n'"    $name: $1"
+        fail "status 1, and one line on stderr"$'\n'"    $name: $text"
 }
 
 # expect_output TEXT: the whole of stdout.
 expect_output() {
-    [[ $output == "$1" ]] ||
-        fail "on stdout"$'\n'"    ${1//$'\n'/$'\n'    }"
+    [[ $output != "$1" ]] || return 0
+    [[ -n $1 ]] || fail 'nothing on stdout'
+    fail "on stdout"$'\n'"    ${1//$'\n'/$'\n'    }"
 }
 
-# expect_line GLOB: one of stdout's lines.
+# expect_line GLOB [TEXT]: one of stdout's lines. TEXT says it to people.
 expect_line() {
     local line
 
@@ -240,7 +253,7 @@ expect_line() {
         # shellcheck disable=SC2053 # a pattern on purpose
         [[ $line != $1 ]] || return 0
     done <<<"$output"
-    fail "a line on stdout"$'\n'"    $1"
+    fail "a line on stdout"$'\n'"    ${2-$1}"
 }
 
 # expect_file FILE TEXT: what it holds, to the byte.
@@ -249,22 +262,41 @@ expect_file() {
     expect_same "$1" "$work/expected"
 }
 
-# expect_same FILE EXPECTED: both files hold the same.
+# expect_same FILE EXPECTED [SIZE]: both files hold the same. They are made of
+# blocks of SIZE bytes, if that is given.
 expect_same() {
-    local size differ
+    local size got differ block where
 
     [[ -e $1 ]] || fail "it makes $1" 'there is no such file'
     cmp -s "$1" "$2" && return
-    size=$(stat -c %s "$2")
+    size=$(stat -c %s "$2") got=$(stat -c %s "$1")
     if ((size <= 200)); then
         fail "$1 holds $size bytes"$'\n'"$(sed 's/^/    /' "$2")" \
-            "$(stat -c %s "$1") bytes"$'\n'"$(head -c 200 "$1" |
+            "$got bytes"$'\n'"$(head -c 200 "$1" |
                 tr -c '\n\t -~' '?' | sed 's/^/    /')"
     fi
     differ=$(cmp "$1" "$2" 2>&1 |
         sed -nE 's/.* differ: (byte|char) ([0-9]+).*/\2/p')
-    fail "$1 holds $size bytes" "$(stat -c %s "$1") bytes${differ:+, not as \
-expected from byte $differ on}"
+    [[ -n $differ ]] || fail "$1 holds $size bytes" "$got bytes"
+    differ=$((differ - 1)) where="from byte $differ on"
+    if [[ ${3-} ]]; then
+        block=$((differ / $3)) differ=$((differ / $3 * $3))
+        where="in block $block, from byte $differ on"
+    fi
+    fail "$1 holds $size bytes; $where: $(bytes "$2" "$differ")" \
+        "$got bytes; there: $(bytes "$1" "$differ")"
+}
+
+# bytes FILE OFFSET: what is there, in a few words.
+bytes() {
+    local text
+
+    text=$(tail -c "+$(($2 + 1))" "$1" | head -c 16 | tr '\0' '@' |
+        tr -c '\n -~' '?')
+    case ${text//@/} in
+    '') [[ $text ]] && echo zeros || echo 'the end' ;;
+    *) echo "\"${text%%$'\n'*}\"" ;;
+    esac
 }
 
 # calls CALL: how often the last run made it, as fault.so has counted.
@@ -313,6 +345,33 @@ requests() {
         s/ 5:/ POLL:/g; s/ 7:/ PREADV:/g; s/ 8:/ PWRITEV:/g' "$work/watch"
 }
 
+# trace: the same to show, a request a line.
+trace() {
+    local address=''
+
+    ! grep -q '@' "$work/watch" || address='@address modulo 4096'
+    requests | awk -v address="$address" '
+    function show(text) {
+        if (++lines <= 10)
+            print "    " text
+    }
+    $1 == "submit" {
+        for (i = 2; i <= NF; i++)
+            show((i == 2 ? "submit " : "       ") $i)
+        next
+    }
+    { show($0) }
+    BEGIN { print "" }
+    END {
+        if (lines > 10)
+            print "    ..."
+        if (lines)
+            print "    (requests are opcode:offset:bytes" address ")"
+        else
+            print "    no request at all"
+    }'
+}
+
 # most_in_flight: after the last run with watch=yes.
 most_in_flight() {
     awk '
@@ -320,4 +379,44 @@ most_in_flight() {
     $1 == "reap" { n -= $2 }
     n > most { most = n }
     END { print most + 0 }' "$work/watch"
+}
+
+# expect_window DEPTH NR: the last run with late=yes watch=yes did never wait
+# for more than one of DEPTH requests, as long as some of NR were left.
+expect_window() {
+    local least
+
+    # How many are in flight, at least, until the last one is submitted?
+    least=$(awk -v depth="$1" -v nr="$2" '
+    $1 == "submit" {
+        n += NF - 1
+        all += NF - 1
+        if (all > depth && all <= nr && before < least)
+            least = before
+    }
+    $1 == "reap" { n -= $2 }
+    BEGIN { least = depth }
+    { before = n }
+    END { print least }' "$work/watch")
+    ((least >= $1 - 1)) ||
+        fail "one event is waited for, not more, and its place is taken again
+    at once: so $(($1 - 1)) or $1 are in flight" \
+            "only $least were when more were submitted"
+}
+
+# expect_aligned: all requests of the last run with watch=all are.
+expect_aligned() {
+    ! grep -Eo '[0-9]+:[0-9]+:[0-9]+@[0-9]+' "$work/watch" |
+        awk -F '[:@]' '$2 % 4096 || $3 % 4096 || $4 { odd++ }
+        END { exit !odd }' ||
+        fail 'offsets, lengths and addresses that are multiples of 4096' \
+            "$(trace)"
+}
+
+# expect_direct N: the last run (not with late=yes) opened N files with
+# O_DIRECT (as expect_calls has it), and did not take that back.
+expect_direct() {
+    expect_calls open:direct "$1"
+    [[ $(calls fcntl) == 0 ]] ||
+        fail 'O_DIRECT stays on' "calls of fcntl: $(calls fcntl)"
 }
