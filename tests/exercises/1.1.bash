@@ -18,6 +18,7 @@ check() {
     situation 'No events at all, which the kernel refuses:'
     run 0
     expect_error 'io_setup: Invalid argument'
+    expect_output ''
 
     situation 'More events than are left in the system:'
     max=$(cat /proc/sys/fs/aio-max-nr)
@@ -35,6 +36,7 @@ with the number in /proc/sys/fs/aio-nr instead of A"
     situation 'The context cannot be destroyed:'
     AIO_FAULT='io_destroy@1=EINVAL' run 8
     expect_error 'io_destroy: Invalid argument'
+    expect_output 'context for 8 events: made'
 }
 
 hints=(
@@ -52,6 +54,10 @@ before it calls anything else.'
 wrong=(
     'both numbers, but swapped|
         s/nr, nr_events, max_nr,/max_nr, nr_events, nr,/'
+    'it is made before it is made|
+        /    printf("context for/d
+        s/    if (io_setup(/    printf("context for %u events: made\\n", \
+            nr_events);\n&/'
     'never destroyed|
         s/if (io_destroy(ctx) == -1)/if (0)/'
     'io_destroy is not checked|

@@ -10,25 +10,40 @@ check() {
 
     for n in 5 300; do
         situation "$n messages, and then silence:"
-        run demo.txt $n
+        watch=all run demo.txt $n
         expect_success
         expect_output "silence after $n messages
 written: $n messages"
         seq 0 $((n - 1)) | xargs printf 'message %7d\n' >expected
         expect_same demo.txt expected
         expect_calls timerfd_create 1
+        ! grep '^timer ' "$work/watch" | grep -qvx 'timer 20000000' ||
+            fail 'a timer of 20 milliseconds' \
+                "$(grep -m 1 '^timer ' "$work/watch") (nanoseconds)"
         ((n > 5)) || (($(calls timerfd_settime) >= 6)) ||
             fail 'the timer set once, and anew with each of 5 messages' \
                 "calls of timerfd_settime: $(calls timerfd_settime)"
     done
 
-    situation 'A slow disk, an interrupted wait:'
-    AIO_FAULT='epoll_wait@2=EINTR' late=yes run demo.txt
+    head -n 5 expected >five
+    situation 'All is in flight when there is silence; a wait is interrupted:'
+    AIO_FAULT='epoll_wait@2=EINTR' late=idle run demo.txt
     expect_success
     expect_output 'silence after 5 messages
 written: 5 messages'
-    head -n 5 expected >five
     expect_same demo.txt five
+
+    situation 'The timer has expired, but there are messages as well:'
+    late=stall run demo.txt
+    expect_success
+    expect_output 'silence after 5 messages
+written: 5 messages'
+
+    situation 'One of the 5 messages is never sent:'
+    AIO_FAULT='write@5=short=0' run demo.txt
+    expect_success
+    expect_output 'silence after 4 messages
+written: 4 messages'
 
     situation 'A message cannot be written:'
     AIO_FAULT='io_getevents@1=res=-ENOSPC' run demo.txt
@@ -57,6 +72,11 @@ received is written. If both are there, it has been set anew: no silence.'
 wrong=(
     'it is set once, so it tells of no silence|/^            set_timer(timer);/d'
     'no timer, only the limit of epoll_wait|s/epoll, told, 3, 1000/epoll, told, 3, QUIET/; s/timer = timerfd_create(.*/timer = eventfd(0, EFD_NONBLOCK);/; s/if (timerfd_settime(.*/if (0)/; s/errno = ETIMEDOUT;/{ printf("silence after %ld messages\\n", received); silent = 1; continue; }/'
+    'in flight or not, silence is the end|s/while (!silent || written < received)/while (!silent)/'
+    'silence, though a message is there|s/if ((ready & TIMER) && !(ready & PIPE))/if (ready \& TIMER)/'
+    'nobody reads the timer|s/if (read(timer, &counter, sizeof(counter)) == -1)/if (0)/'
+    'silence is when nothing comes for most of a second|s/QUIET \* 1000000/900000000/'
+    'what should have come is told, not what has|s/silence after %ld messages.n", received/silence after %ld messages\\n", messages/'
     'a timer of 0 is one that is off|s/QUIET \* 1000000/0/'
     'nobody looks whether the timer could be set|s/if (timerfd_settime(timer, 0, &quiet, NULL) == -1)/if (timerfd_settime(timer, 0, \&quiet, NULL) == -2)/'
 )
