@@ -21,7 +21,7 @@ handled() {
 }
 
 check() {
-    local unsafe offset lines='' handlers
+    local unsafe offset lines='' handlers writer
 
     [[ -e $root/tests/helpers/handler.so ]] ||
         fail 'tests/helpers/handler.so is built' 'no such file: make'
@@ -50,9 +50,10 @@ end of file: 40000 bytes"
     situation 'A pipe, so that it has to wait:'
     mkfifo pipe
     (sleep 0.3 && echo 12345) >pipe &
+    writer=$!
     given='mkfifo pipe; (sleep 1; echo 12345) >pipe &'
     handled pipe
-    kill $! 2>/dev/null
+    kill "$writer" 2>/dev/null
     expect_success
     expect_output $'reading pipe\nat 0: 6 bytes\nend of file: 6 bytes'
 

@@ -145,9 +145,12 @@ run() {
 
     # A wait with a limit of time, and cheaper than timeout(1): the program has
     # the pipe open as long as it runs. (Most do; those that close what they
-    # have not opened are waited for by looking, now and then.)
-    exec {pipe}< <(
-        exec <"${input:-/dev/null}" 55>&1 >"$out" 2>"$err"
+    # have not opened are waited for by looking, now and then.) It is no
+    # <(process substitution): of one that ends at once, on a busy machine,
+    # bash does not always know the status.
+    [[ -p $work/alive ]] || mkfifo "$work/alive"
+    (
+        exec 55>"$work/alive" <"${input:-/dev/null}" >"$out" 2>"$err"
         ulimit -f "${file_limit:-65536}" -c 0
         export AIO_FAULT AIO_FAULT_LOG=$work/calls
         [[ -z ${watch-} ]] || export AIO_WATCH=$work/watch
@@ -156,8 +159,9 @@ run() {
         # shellcheck disable=SC2086 # several words
         LD_PRELOAD="${EXERCISE_PRELOAD-} ${preload//tests\//$root/tests/}" \
             exec ${EXERCISE_UNDER-} "$work/$name" "$@"
-    )
+    ) &
     child=$!
+    exec {pipe}<"$work/alive"
     read -r -t "$limit" -u "$pipe" _
     (($? <= 128)) || alive=yes
     exec {pipe}<&-
