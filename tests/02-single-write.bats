@@ -29,6 +29,8 @@ file_is() {
 @test "single-write shows each field of the request and of the event" {
     traced single-write demo.txt
     same calls "$trace" "\
+signal SIGXFSZ ignored
+create demo.txt 666
 io_setup 1 = 0
 io_submit 1 = 1: pwrite demo.txt 27@0 data=42
 io_getevents 1 1 - = 1
@@ -187,7 +189,7 @@ io_submit 1 = 1: pread demo.txt 1@15
 io_getevents 1 1 - = 1
 io_submit 1 = 1: pread demo.txt 1@0
 io_getevents 1 1 - = 1
-io_submit 1 = -9: pread none 1@0
+io_submit 1 = -9: pread -1 1@0
 io_destroy = 0"
     assert_output "\
 64 bytes at 0: res 15, short: the file ends there
@@ -323,6 +325,8 @@ IOCB_CMD_FSYNC of a pipe: Invalid argument"
 @test "durable-write: PWRITE, FDSYNC, FSYNC of the folder, and its rules" {
     traced durable-write demo.txt
     same calls "$trace" "\
+signal SIGXFSZ ignored
+create demo.txt 666
 io_setup 1 = 0
 io_submit 1 = 1: pwrite demo.txt 22@0
 io_getevents 1 1 - = 1
@@ -330,7 +334,7 @@ io_submit 1 = 1: fdsync demo.txt 0@0
 io_getevents 1 1 - = 1
 io_submit 1 = 1: fsync ${PWD##*/} 0@0
 io_getevents 1 1 - = 1
-io_submit 1 = -22: fsync demo.txt 0@0
+io_submit 1 = -22: fsync demo.txt 0@0 buf=pointer
 io_submit 1 = -22: fsync demo.txt 1@0
 io_submit 1 = -22: fsync demo.txt 0@1
 io_submit 1 = -22: fsync pipe:w 0@0
@@ -422,7 +426,8 @@ io_destroy = 0"
 
 @test "durable-write names each call that fails" {
     each_call_fails ENOSPC "No space left on device" "durable-write demo.txt" \
-        "open@1 demo.txt" "open@2 ." io_setup@1 io_submit@1 io_submit@2 \
+        "open@1 demo.txt" strdup@1 "open@2 ." io_setup@1 io_submit@1 \
+        io_submit@2 \
         io_submit@3 io_getevents@1 io_getevents@2 io_getevents@3 pipe@1 \
         io_destroy@1 close@1 close@2 "close@3 ." "close@4 demo.txt"
     in_sandbox ENOSYS durable-write demo.txt
@@ -469,9 +474,12 @@ io_getevents 2 3 0.000000000 = 0
 io_getevents 0 3 - = 0
 $ready
 io_getevents 0 3 - = 1
+sigaction 14 0:
 io_getevents 2 4 10.000000000 = -4
+sigaction 14 0x10000000:
 io_getevents 2 4 10.000000000 = -4
 $ready
+sigaction 14 0:
 io_getevents 2 4 10.000000000 = 1
 $ready
 io_getevents 1 4 10.000000000 = -14

@@ -249,6 +249,9 @@ failed() {
 
     for it in "${batches[@]}"; do
         traced "$it" demo 10 4
+        same "first calls" "$(head -n 2 <<<"$trace")" "\
+signal SIGXFSZ ignored
+create demo 666"
         AIO_FAULT='io_submit@2=short=1 io_getevents@*=short=2' LOG=yes \
             begin "$it" demo 20 4
     done
@@ -522,9 +525,11 @@ failed() {
 @test "io_submit stops at a bad request, and the count says where" {
     traced partial-submit demo
     same calls "$(sed '/^io_getevents/d' <<<"$trace")" "\
+signal SIGXFSZ ignored
+create demo 666
 io_setup 3 = 0
-io_submit 3 = 1: pwrite demo 6@0, pwrite none 7@6 data=1
-io_submit 2 = -9: pwrite none 7@6 data=1
+io_submit 3 = 1: pwrite demo 6@0, pwrite -1 7@6 data=1
+io_submit 2 = -9: pwrite -1 7@6 data=1
 io_submit 2 = 2: pwrite demo 7@6 data=1, pwrite demo 6@13 data=2
 io_destroy = 0"
     same "the first line" "${lines[0]}" "io_submit of 3: 1 taken"
@@ -615,8 +620,10 @@ cancel_output() {
     traced cancel demo
     assert_output "$(cancel_output "$("$probe" direct try)")"
     # The first lines, until the pipe, once more if there is O_DIRECT.
-    same calls "$(sed '5{/pwrite/{N;N;d;};}' <<<"$trace")" "\
+    same calls "$(sed '7{/pwrite/{N;N;d;};}' <<<"$trace")" "\
+signal SIGXFSZ ignored
 io_setup 1 = 0
+create demo 666
 io_submit 1 = 1: pwrite demo 65536@0
 io_cancel = -22
 io_getevents 1 1 10.000000000 = 1

@@ -507,6 +507,11 @@ letters() {
     btrfs | tmpfs) same 'length off' "$strict" '' ;;
     esac
     traced misaligned demo
+    same "first calls" "$(head -n 2 <<<"$trace")" "\
+signal SIGXFSZ ignored
+create demo 666"
+    same "waits" "$(sed -n 's/ = .*//; /^io_getevents/p' <<<"$trace" |
+        sort -u)" "io_getevents 1 1 -"
     assert_output "$(misaligned_says)"
 }
 
@@ -853,6 +858,9 @@ on_tmpfs() {
     assert_error 'is-it-async: buffered write demo: File too large'
     umask 027
     traced is-it-async new
+    same "first calls" "$(head -n 2 <<<"$trace")" "\
+signal SIGXFSZ ignored
+create new 666"
     same mode "$(stat -c %a new)" 640
     program -1 is-it-async missing/demo
     assert_error 'is-it-async: open missing/demo: No such file or directory'
@@ -1060,6 +1068,11 @@ ${said##* }" ]]
         io_getevents@{1,2}=EINTR io_getevents@*=short=1; do
         AIO_FAULT=$fault begin queue-depth ../demo 4096 1
     done
+    # The first row is over after one request. The second is told that the
+    # context is full, with one of its two in flight.
+    AIO_FAULT='io_submit@2=short=1 io_submit@3=EAGAIN' \
+        AIO_WATCH_AT='1 sleep 0.01' under watch.so queue-depth demo 4096 1
+    same status "$status" 0
     while next; do
         assert_status 0
         assert_stderr ""

@@ -120,6 +120,8 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
  flags=1 resfd=eventfd"
     done
     same calls "$(uniq <<<"$trace" | sed 's/ = [0-9]*$//' | uniq)" "\
+signal SIGXFSZ ignored
+create demo 666
 io_setup 8
 io_submit 8 = 8:$requests
 io_getevents 0 8 -
@@ -450,6 +452,7 @@ the other end closed: POLLHUP 1"
     # As the shell's, for SIGUSR1 is not blocked there.
     mask=mask=$(awk '/^SigBlk/ { print $2 }' /proc/self/status)
     same calls "$trace" "\
+sigaction 10 0:
 io_setup 1 = 0
 io_getevents 1 1 0.020000000 = 0
 io_pgetevents 1 1 10.000000000 $mask = -4

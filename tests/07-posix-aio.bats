@@ -71,6 +71,12 @@ faults() {
     done
 }
 
+# requests EXPECTED: what is in $trace, but for aio_suspend: how often that is
+# called depends on how quick the requests are.
+requests() {
+    same calls "$(sed '/^aio_suspend/d' <<<"$trace")" "$1"
+}
+
 # ---- All programs ----
 
 writers=(posix-aio suspend signal callback listio cancel fsync)
@@ -225,8 +231,16 @@ directory"
 
 @test "posix-aio writes, reads back, and is told in three ways" {
     echo "a longer text, to be emptied by the program" >demo.txt
-    program -0 posix-aio demo.txt
-    assert_stderr ""
+    traced posix-aio demo.txt
+    requests "\
+signal SIGXFSZ ignored
+create demo.txt 666
+aio_write demo.txt 27@0
+aio_read demo.txt 27@0
+sigaction SIGRTMIN 0x4:
+SIG_BLOCK: SIGRTMIN
+aio_read demo.txt 27@0 SIGRTMIN value=pointer
+aio_read demo.txt 27@0 thread value=pointer"
     assert_output "\
 aio_write: 1 request taken
 aio_suspend: it is done
@@ -279,8 +293,20 @@ END
 # ---- suspend ----
 
 @test "suspend shows all that aio_suspend can say" {
-    program -0 suspend demo.txt
-    assert_stderr ""
+    traced suspend demo.txt
+    # The last wait is for a read that may be done by then.
+    same calls "${trace%$'\n'aio_suspend 1 -}" "\
+signal SIGXFSZ ignored
+create demo.txt 666
+aio_read pipe:r 1@0
+aio_write demo.txt 27@0
+aio_suspend 3 -
+aio_suspend 3 -
+aio_suspend 3 0.010000000
+aio_suspend 3 0.000000000
+sigaction 14 0:
+aio_suspend 3 10.000000000
+aio_suspend 3 0.010000000"
     assert_output_after_library "\
 pipe, NULL or FILE: 0
   pipe: EINPROGRESS
@@ -327,8 +353,17 @@ $way: 3 signals
   request 2: told of 1 time, 4096 bytes
 "
     done
-    program -0 signal demo.txt
-    assert_stderr ""
+    traced signal demo.txt
+    requests "\
+signal SIGXFSZ ignored
+create demo.txt 666
+SIG_BLOCK: SIGRTMIN
+sigaction SIGRTMIN 0x4:
+$(for i in {0..8}; do
+        value=$((i % 3))
+        echo "aio_write demo.txt 4096@$((i * 4096)) SIGRTMIN$(
+            ((value == 0)) || echo " value=$value")"
+    done)"
     assert_output "${expected%$'\n'}"
     cmp demo.txt <(blocks abcdefghi)
 }
@@ -379,7 +414,14 @@ aio_return: 5"
 # ---- callback ----
 
 @test "callback runs each callback in a thread of its own or in the worker" {
-    program -0 callback demo.txt
+    traced callback demo.txt
+    requests "\
+signal SIGXFSZ ignored
+SIG_BLOCK: 10
+create demo.txt 666
+$(for i in {0..7}; do
+        echo "aio_write demo.txt 4096@$((i * 4096)) thread value=pointer"
+    done)"
     assert_stderr ""
     assert_output_after_library "\
 chain: 4 callbacks, 0 in main's thread
@@ -398,6 +440,7 @@ opendir@1=EMFILE: opendir /proc/self/task: $(on 'Too many open files' \
 aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 aio_write@3=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 aio_error@2=EIO: aio_write demo.txt: only 0 of 4096 bytes: $(eio)
+aio_return@1=EINVAL: aio_return: Invalid argument
 sem_timedwait@1=ETIMEDOUT: sem_timedwait: $(etimedout)
 sem_post@1=EINVAL: sem_post: Invalid argument
 aio_write@6=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
@@ -408,8 +451,19 @@ END
 # ---- listio ----
 
 @test "listio takes requests by the list, and finds the one that failed" {
-    program -0 listio demo.txt
-    assert_stderr ""
+    local one="write demo.txt 4096@0, NULL, write demo.txt" three
+    three="5: $one 4096@4096, nop, write demo.txt 4096@8192"
+
+    traced listio demo.txt
+    requests "\
+signal SIGXFSZ ignored
+create demo.txt 666
+lio_listio LIO_WAIT $three
+SIG_BLOCK: SIGRTMIN
+lio_listio LIO_NOWAIT ${three/:/ SIGRTMIN value=42:}
+lio_listio LIO_WAIT $three
+lio_listio LIO_WAIT ${three/demo.txt 4096@4096/-1 4096@4096}
+lio_listio 77 0"
     assert_output_after_library "\
 LIO_WAIT: all are done
   request 0: 4096 bytes
@@ -493,7 +547,21 @@ signal: value $(on 1 2)"
 # ---- cancel ----
 
 @test "cancel takes back what is queued; what is running, only on musl" {
-    program -0 cancel demo.txt
+    traced cancel demo.txt
+    requests "\
+signal SIGXFSZ ignored
+create demo.txt 666
+aio_read pipe:r 1@0
+aio_read pipe:r 1@0
+aio_read pipe:r 1@0
+aio_cancel pipe:r one
+aio_cancel pipe:r one
+aio_cancel pipe:r all
+aio_write demo.txt 27@0
+aio_cancel demo.txt one
+aio_cancel demo.txt all
+aio_cancel pipe:r one
+aio_cancel -1 all"
     assert_stderr ""
     if [[ $library == glibc ]]; then
         assert_output_after_library "\
@@ -527,6 +595,10 @@ not its descriptor: -1 EINVAL
 no descriptor: -1 EBADF"
     fi
     same demo.txt "$(cat demo.txt)" "Hello, asynchronous world!"
+    # An answer that comes before the request is done: it waits for that.
+    expected=$output
+    AIO_FAULT="aio_error@$(on 2 1)=EINPROGRESS" program -0 cancel demo.txt
+    assert_output "$expected"
 }
 
 @test "cancel names each call that fails" {
@@ -584,8 +656,17 @@ aio_cancel: 0"
 # ---- fsync ----
 
 @test "fsync is done after the writes that were queued before it" {
-    program -0 fsync demo.txt
-    assert_stderr ""
+    traced fsync demo.txt
+    requests "\
+signal SIGXFSZ ignored
+create demo.txt 666
+aio_write demo.txt 20@0
+aio_fsync demo.txt O_DSYNC
+aio_write demo.txt 16@20
+aio_fsync demo.txt O_SYNC
+aio_write pipe:w 2097152@0
+aio_fsync pipe:w O_DSYNC
+aio_fsync demo.txt neither"
     assert_output "\
 O_DSYNC: durable are 20 bytes
 O_SYNC: durable are 16 bytes
@@ -622,8 +703,23 @@ END
 # ---- one-queue-per-file, and requests in general ----
 
 @test "glibc runs one request of a descriptor at a time, musl all" {
-    program -0 one-queue-per-file demo.fifo
-    assert_stderr ""
+    local read='aio_read demo.fifo 1@0' write='aio_write demo.fifo 1@0'
+
+    traced one-queue-per-file demo.fifo
+    requests "\
+$read
+$read
+$read
+$read
+$read
+$write
+$read
+$write
+$read
+$write"
+    [[ $trace != *suspend* ]] ||
+        same "waits" "$(grep suspend <<<"$trace" | sort -u)" \
+            "aio_suspend 1 10.000000000"
     assert_output_after_library "\
 two reads, one descriptor: $(on 1 2) at a time
 two reads, two descriptors: 2 at a time

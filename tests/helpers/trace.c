@@ -5,7 +5,11 @@
  * rubbish where it might count on zeros: on its stack, and in memory from
  * malloc() and the like. And errno is rubbish after setitimer(), as POSIX
  * allows it to be after any call that succeeds. With AIO_TRACE=FILE, each
- * AIO system call makes a line: its numbers, and what it returned.
+ * AIO system call makes a line: its numbers, and what it returned. So do the
+ * calls of POSIX AIO that start something, wait or cancel: what they are
+ * given, and whom they are to tell; and signal(), sigaction(), with its flags
+ * and mask, sigprocmask() where it blocks signals, and open() where it may
+ * make a file.
  *
  *     io_setup 8 = 0
  *     io_submit 2 = 1: pread demo.txt 64@0, pwritev demo.txt 16+16@512
@@ -14,6 +18,12 @@
  *     io_pgetevents 1 1 - mask=0000000000000200 = 1
  *     io_cancel key=1 = -115                      an error is -errno
  *     io_destroy = 0
+ *     aio_read demo.txt 27@0 SIGRTMIN value=pointer
+ *     aio_suspend 3 10.000000000
+ *     signal SIGXFSZ ignored
+ *     create demo.txt 666
+ *     sigaction SIGRTMIN 0x4:
+ *     SIG_BLOCK: 10 SIGRTMIN
  *
  * Of the requests those are shown that were taken, and the first one after
  * them; fields that are 0 are left out, and an address in aio_data is called
@@ -28,11 +38,13 @@
  * Usage:  AIO_TRACE=FILE LD_PRELOAD=tests/helpers/trace.so PROGRAM ...
  */
 #define _GNU_SOURCE
+#include <aio.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/aio_abi.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -196,18 +208,21 @@ void free(void *block)
 
 /* ---- System calls ---- */
 
-/* What a descriptor is: a file's name, pipe:r, pipe:w, eventfd ... */
+/* What a descriptor is: a file's name, pipe:r, pipe:w, eventfd ... or, if it
+ * is none, its number. */
 static const char *name_of(int fd)
 {
-    static char path[PATH_MAX];
+    static _Thread_local char path[PATH_MAX];
     char link[32];
     ssize_t length;
     char *name;
 
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     length = readlink(link, path, sizeof(path) - 3);
-    if (length == -1)
-        return "none";
+    if (length == -1) {
+        snprintf(path, sizeof(path), "%d", fd);
+        return path;
+    }
     path[length] = '\0';
     if (!strncmp(path, "pipe:", 5))
         return (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY ? "pipe:r" :
@@ -229,6 +244,14 @@ static void note_number(const char *name, long long n)
 {
     if (n != 0)
         note(" %s=%lld", name, n);
+}
+
+static void note_data(const char *name, unsigned long long data)
+{
+    if (data > 65535)
+        note(" %s=pointer", name);
+    else
+        note_number(name, data);
 }
 
 static void note_request(const struct iocb *iocb)
@@ -254,10 +277,9 @@ static void note_request(const struct iocb *iocb)
         note("%lld", (long long)iocb->aio_nbytes);
     if (opcode != IOCB_CMD_POLL)
         note("@%lld", (long long)iocb->aio_offset);
-    if (iocb->aio_data > 65535)
-        note(" data=pointer");
-    else
-        note_number("data", iocb->aio_data);
+    if (opcode == IOCB_CMD_FSYNC || opcode == IOCB_CMD_FDSYNC)
+        note_data("buf", iocb->aio_buf);
+    note_data("data", iocb->aio_data);
     note_number("rw_flags", iocb->aio_rw_flags);
     note_number("reqprio", iocb->aio_reqprio);
     note_number("flags", iocb->aio_flags);
@@ -277,15 +299,20 @@ static void note_submit(long nr, struct iocb **list, long result)
     note("\n");
 }
 
+static void note_time(const struct timespec *timeout)
+{
+    if (timeout == NULL)
+        note(" -");
+    else
+        note(" %ld.%09ld", (long)timeout->tv_sec, (long)timeout->tv_nsec);
+}
+
 static void note_wait(const char *call, long min, long nr,
                       const struct timespec *timeout,
                       const unsigned long *mask, long result)
 {
-    note("%s %ld %ld ", call, min, nr);
-    if (timeout == NULL)
-        note("-");
-    else
-        note("%ld.%09ld", (long)timeout->tv_sec, (long)timeout->tv_nsec);
+    note("%s %ld %ld", call, min, nr);
+    note_time(timeout);
     if (mask != NULL)           /* as SigBlk in /proc/PID/status */
         note(" mask=%016llx", sizeof(long) == 8 ? mask[0] :
              mask[0] | (unsigned long long)mask[1] << 32);
@@ -352,6 +379,150 @@ int trace_setitimer(int which, const void *new, void *old)
     return result;
 }
 
+/* With O_CREAT open() has a mode, else that is rubbish. */
+#define OPEN(in_c, name)                                                    \
+    int in_c(const char *path, int flags, int mode) __asm__(name);          \
+    int in_c(const char *path, int flags, int mode)                         \
+    {                                                                       \
+        int (*real)(const char *, int, ...) =                               \
+            (int (*)(const char *, int, ...))(uintptr_t)next(name);         \
+                                                                            \
+        if (flags & O_CREAT)                                                \
+            note("create %s %03o\n", path, (unsigned)mode);                 \
+        return real(path, flags, mode);                                     \
+    }
+
+OPEN(trace_open, "open")
+OPEN(trace_open64, "open64")
+
+/* ---- Signals ---- */
+
+static void note_signals(const sigset_t *set)
+{
+    for (int signo = 1; signo < 65; signo++)
+        if (sigismember(set, signo) == 1)
+            note(signo == SIGRTMIN ? " SIGRTMIN" : " %d", signo);
+    note("\n");
+}
+
+int sigaction(int signo, const struct sigaction *restrict new,
+              struct sigaction *restrict old)
+{
+    int (*real)(int, const struct sigaction *, struct sigaction *) =
+        (int (*)(int, const struct sigaction *, struct sigaction *))
+        (uintptr_t)next("sigaction");
+
+    if (new != NULL) {
+        note(signo == SIGRTMIN ? "sigaction SIGRTMIN" : "sigaction %d", signo);
+        note(" %#x:", new->sa_flags);
+        note_signals(&new->sa_mask);
+    }
+    return real(signo, new, old);
+}
+
+/* How signal() is declared, without its typedef that not all headers have. */
+void (*signal(int signo, void (*handler)(int)))(int)
+{
+    void (*(*real)(int, void (*)(int)))(int) =
+        (void (*(*)(int, void (*)(int)))(int))(uintptr_t)next("signal");
+
+    note(signo == SIGXFSZ ? "signal SIGXFSZ" : "signal %d", signo);
+    note(handler == SIG_IGN ? " ignored\n" : "\n");
+    return real(signo, handler);
+}
+
+int sigprocmask(int how, const sigset_t *restrict new, sigset_t *restrict old)
+{
+    int (*real)(int, const sigset_t *, sigset_t *) =
+        (int (*)(int, const sigset_t *, sigset_t *))
+        (uintptr_t)next("sigprocmask");
+
+    if (new != NULL && how == SIG_BLOCK) {
+        note("SIG_BLOCK:");
+        note_signals(new);
+    }
+    return real(how, new, old);
+}
+
+/* ---- POSIX AIO ---- */
+
+static void note_notification(const struct sigevent *event)
+{
+    if (event->sigev_notify == SIGEV_THREAD)
+        note(" thread");
+    else if (event->sigev_notify == SIGEV_SIGNAL &&
+             event->sigev_signo == SIGRTMIN)
+        note(" SIGRTMIN");
+    else if (event->sigev_notify == SIGEV_SIGNAL)
+        note(" signal=%d", event->sigev_signo);
+    if (event->sigev_notify != SIGEV_NONE)
+        note_data("value", (uintptr_t)event->sigev_value.sival_ptr);
+}
+
+static void note_aiocb(const char *call, const struct aiocb *aiocb)
+{
+    note("%s %s", call, name_of(aiocb->aio_fildes));
+    if (strcmp(call, "aio_fsync"))
+        note(" %zu@%lld", aiocb->aio_nbytes, (long long)aiocb->aio_offset);
+    note_number("reqprio", aiocb->aio_reqprio);
+    note_notification(&aiocb->aio_sigevent);
+}
+
+/* A function, which a C library may have by two names, with a note ahead. */
+#define NOTED(name, parameters, arguments, note_it)                         \
+    NAMED(name##_noted, #name, parameters, arguments, note_it)              \
+    NAMED(name##64_noted, #name "64", parameters, arguments, note_it)
+#define NAMED(in_c, name, parameters, arguments, note_it)                   \
+    int in_c parameters __asm__(name);                                      \
+    int in_c parameters                                                     \
+    {                                                                       \
+        int (*real) parameters = (int (*)parameters)(uintptr_t)next(name);  \
+                                                                            \
+        note_it;                                                            \
+        return real arguments;                                              \
+    }
+
+static void note_list(int mode, struct aiocb *const list[], int nr,
+                      const struct sigevent *event)
+{
+    if (mode == LIO_WAIT || mode == LIO_NOWAIT)
+        note("lio_listio %s %d", mode == LIO_WAIT ? "LIO_WAIT" : "LIO_NOWAIT",
+             nr);
+    else
+        note("lio_listio %d %d", mode, nr);
+    if (mode == LIO_NOWAIT && event != NULL)
+        note_notification(event);
+    for (int i = 0; i < nr; i++) {
+        note("%s ", i == 0 ? ":" : ",");
+        if (list[i] == NULL)
+            note("NULL");
+        else if (list[i]->aio_lio_opcode == LIO_NOP)
+            note("nop");
+        else
+            note_aiocb(list[i]->aio_lio_opcode == LIO_READ ? "read" :
+                       list[i]->aio_lio_opcode == LIO_WRITE ? "write" :
+                       "neither", list[i]);
+    }
+    note("\n");
+}
+
+NOTED(aio_read, (struct aiocb *aiocb), (aiocb),
+      note_aiocb("aio_read", aiocb); note("\n"))
+NOTED(aio_write, (struct aiocb *aiocb), (aiocb),
+      note_aiocb("aio_write", aiocb); note("\n"))
+NOTED(aio_fsync, (int how, struct aiocb *aiocb), (how, aiocb),
+      note_aiocb("aio_fsync", aiocb);
+      note(how == O_DSYNC ? " O_DSYNC\n" : how == O_SYNC ? " O_SYNC\n" :
+           " neither\n"))
+NOTED(aio_suspend, (const struct aiocb *const list[], int nr,
+                    const struct timespec *timeout), (list, nr, timeout),
+      note("aio_suspend %d", nr); note_time(timeout); note("\n"))
+NOTED(aio_cancel, (int fd, struct aiocb *aiocb), (fd, aiocb),
+      note("aio_cancel %s %s\n", name_of(fd), aiocb ? "one" : "all"))
+NOTED(lio_listio, (int mode, struct aiocb *const list[], int nr,
+                   struct sigevent *event), (mode, list, nr, event),
+      note_list(mode, list, nr, event))
+
 /* ---- Start and end ---- */
 
 static int open_descriptors(void)
@@ -363,13 +534,39 @@ static int open_descriptors(void)
     return nr;
 }
 
-/* main() will be called from where this is called from. */
 static __attribute__((noinline)) void dirty_stack(void)
 {
     volatile unsigned char rubbish[65536];
 
     for (size_t i = 0; i < sizeof(rubbish); i++)
         rubbish[i] = RUBBISH;
+}
+
+/* Its main() is called where dirty_stack() was called a moment before. */
+typedef int main_function(int argc, char **argv, char **envp);
+static main_function *real_main;
+
+static int dirty_main(int argc, char **argv, char **envp)
+{
+    dirty_stack();
+    return real_main(argc, argv, envp);
+}
+
+int __libc_start_main(main_function *main, int argc, char **argv,
+                      void (*init)(void), void (*fini)(void),
+                      void (*unload)(void), void *stack);
+int __libc_start_main(main_function *main, int argc, char **argv,
+                      void (*init)(void), void (*fini)(void),
+                      void (*unload)(void), void *stack)
+{
+    int (*real)(main_function *, int, char **, void (*)(void),
+                void (*)(void), void (*)(void), void *) =
+        (int (*)(main_function *, int, char **, void (*)(void),
+                 void (*)(void), void (*)(void), void *))
+        (uintptr_t)next("__libc_start_main");
+
+    real_main = main;
+    return real(dirty_main, argc, argv, init, fini, unload, stack);
 }
 
 __attribute__((constructor)) static void start(void)
@@ -387,7 +584,6 @@ __attribute__((constructor)) static void start(void)
     }
     if (dladdr((void *)(uintptr_t)getauxval(AT_ENTRY), &info))
         program = info.dli_fbase;
-    dirty_stack();
 }
 
 __attribute__((destructor)) static void end(void)
