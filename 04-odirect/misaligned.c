@@ -220,7 +220,7 @@ int main(int argc, char **argv)
         die("fcntl %s", path);
     name = filesystem(fd);
     printf("filesystem: %s\n", name);
-    if (fcntl(fd, F_GETFL) & O_DIRECT) {
+    if (memory != 0 && (fcntl(fd, F_GETFL) & O_DIRECT)) {
         printf("alignment: memory %u, offset and length %u (%s)\n",
                memory, offset, source);
     } else {
