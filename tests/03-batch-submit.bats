@@ -357,6 +357,9 @@ create demo 666"
                 AIO_FAULT="$call@$n=EINTR" EXPECT=$call begin "$it" demo 12 4
             done
         done
+        # And so it is if there is no event.
+        AIO_FAULT=io_getevents@1=short=0 EXPECT=io_getevents \
+            begin "$it" demo 12 4
     done
     while next; do
         assert_status 0

@@ -373,7 +373,7 @@ io_destroy = 0"
     local n
 
     for n in 1 2 3 4 5 6 7 8 9 10; do
-        AIO_FAULT="io_getevents@$n=EINTR" begin poll-requests
+        AIO_FAULT="io_getevents@$n=EINTR" LOG=yes EXPECT=11 begin poll-requests
         AIO_FAULT="io_submit@$n=EINTR" begin poll-requests
     done
     AIO_FAULT='io_submit@*=short=1' begin poll-requests
@@ -381,6 +381,7 @@ io_destroy = 0"
     while next; do
         assert_status 0
         assert_output "$poll_output"
+        [[ ! $expect ]] || same io_getevents "$(calls io_getevents)" "$expect"
     done
 }
 

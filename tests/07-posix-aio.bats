@@ -327,8 +327,12 @@ pipe@1=EMFILE: pipe: $(on 'Too many open files' 'No file descriptors available')
 aio_read@1=EAGAIN: aio_read pipe: Resource temporarily unavailable
 aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 aio_suspend@1=EINVAL: aio_suspend: Invalid argument
+aio_return@1=EINVAL: aio_return: Invalid argument
 sigaction@1=EINVAL: sigaction: Invalid argument
+setitimer@1=EINVAL: setitimer: Invalid argument
+setitimer@2=EINVAL: setitimer: Invalid argument
 write@1=EPIPE: write pipe: Broken pipe
+aio_return@2=EINVAL: aio_return: Invalid argument
 END
 }
 
@@ -378,6 +382,7 @@ aio_write@5=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 sigtimedwait@2=EAGAIN: sigtimedwait: Resource temporarily unavailable
 signalfd@1=EMFILE: signalfd: $(on 'Too many open files' \
         'No file descriptors available')
+ppoll@4=EINVAL: ppoll: Invalid argument
 read@1=EIO: read signalfd: $(eio)
 END
 }
@@ -483,6 +488,9 @@ one has no descriptor: -1 $(on EIO EAGAIN)
   request 2: $(on 4096 0) bytes
 mode 77: $(on '-1 EINVAL' 0)"
     cmp demo.txt <(blocks "$(on dbd dbc)")
+    # And before the last list there was the one with c.
+    AIO_FAULT='lio_listio@4=EBADF' program -1 listio demo.txt
+    cmp demo.txt <(blocks cbc)
 }
 
 @test "listio names each call that fails" {
@@ -748,6 +756,7 @@ aio_read@1=EAGAIN: aio_read: Resource temporarily unavailable
 write@1=EIO: write FIFO: $(eio)
 aio_error@*=EIO: aio_read: $(eio)
 aio_return@1=EIO: aio_read: $(eio)
+aio_error@1=EINPROGRESS aio_suspend@1=EBADF: aio_suspend: Bad file descriptor
 aio_read@5=EAGAIN: aio_read: Resource temporarily unavailable
 aio_write@1=EAGAIN: aio_write: Resource temporarily unavailable
 END
