@@ -62,7 +62,7 @@ enum { RUBBISH = 0xa5 };
 
 static void *program;           /* where it is loaded; NULL until start() */
 static int trace = -1;
-static int contexts, descriptors, pid;
+static int contexts, pid;
 static atomic_int blocks;
 
 static void note(const char *format, ...)
@@ -525,12 +525,19 @@ NOTED(lio_listio, (int mode, struct aiocb *const list[], int nr,
 
 /* ---- Start and end ---- */
 
-static int open_descriptors(void)
+/* How many descriptors are open that were not at the last call, or the other
+ * way round: who closes a wrong one has left two. */
+static int changed_descriptors(void)
 {
+    static char open_before[256];
     int nr = 0;
 
-    for (int fd = 0; fd < 256; fd++)
-        nr += fcntl(fd, F_GETFD) != -1;
+    for (int fd = 0; fd < 256; fd++) {
+        char now = fcntl(fd, F_GETFD) != -1;
+
+        nr += now != open_before[fd];
+        open_before[fd] = now;
+    }
     return nr;
 }
 
@@ -576,7 +583,7 @@ __attribute__((constructor)) static void start(void)
     int fd;
 
     pid = getpid();
-    descriptors = open_descriptors();
+    changed_descriptors();
     if (path != NULL) {
         fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
         trace = fcntl(fd, F_DUPFD_CLOEXEC, 512);
@@ -590,5 +597,5 @@ __attribute__((destructor)) static void end(void)
 {
     if (getpid() == pid)
         note("left: %d contexts, %d descriptors, %d blocks of memory\n",
-             contexts, open_descriptors() - descriptors, (int)blocks);
+             contexts, changed_descriptors(), (int)blocks);
 }
