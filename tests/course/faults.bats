@@ -228,7 +228,8 @@ getpid: 0"
 
     for spec in \
         'rename@1=EFOO' 'rename@1=' 'rename@1=after=' 'rename@1=before=EIO' \
-        'rename@1=short=1' 'io_submit@1=res=1' 'read@1=bytes=1' 'io_getevents@1=short=-1' \
+        'rename@1=short=1' 'io_submit@1=res=1' 'read@1=bytes=1' \
+        'io_getevents@1=short=-1' \
         'rename@0=EIO' 'rename@+=EIO' 'rename@1-2=EIO' 'rename@1' 'rename' \
         'renam@1=EIO' 'open:sync@1=EIO' "rename@1=$(printf %099d 5)"; do
         with "close@9=EIO $spec" -99 calls rename

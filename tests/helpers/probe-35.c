@@ -31,7 +31,8 @@ enum { BLOCK = 65536, MANY = 32 };
 
 static const struct { int number; const char *name; } errors[] = {
     { EAGAIN, "EAGAIN" }, { EBADF, "EBADF" },
-    { ECONNREFUSED, "ECONNREFUSED" }, { ENETUNREACH, "ENETUNREACH" }, { EFAULT, "EFAULT" },
+    { ECONNREFUSED, "ECONNREFUSED" }, { ENETUNREACH, "ENETUNREACH" },
+    { EFAULT, "EFAULT" },
     { EFBIG, "EFBIG" }, { EINPROGRESS, "EINPROGRESS" }, { EINTR, "EINTR" },
     { EINVAL, "EINVAL" }, { EIO, "EIO" }, { EMFILE, "EMFILE" },
     { ENOENT, "ENOENT" }, { ENOMEM, "ENOMEM" }, { ENOSPC, "ENOSPC" },
