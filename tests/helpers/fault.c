@@ -309,7 +309,7 @@ INT(fchown) INT(closedir) INT(fclose) INT(fflush)
 /* Memory. */
 MEMORY(malloc, ZERO) MEMORY(calloc, ZERO) MEMORY(realloc, ZERO)
 MEMORY(aligned_alloc, ZERO) MEMORY(posix_memalign, RETURNED)
-INT64(mmap) INT(munmap) POINTER(strdup)
+INT64(mmap) INT(munmap) INT(mincore) POINTER(strdup)
 
 /* Events. */
 SIZED(epoll_wait)

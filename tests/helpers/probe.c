@@ -449,10 +449,9 @@ static struct ring *ring_of(aio_context_t ctx)
     return (struct ring *)(uintptr_t)ctx;
 }
 
-static void ring_header(void)
+/* Is a ring mapped there? */
+static int mapped(aio_context_t ctx)
 {
-    aio_context_t ctx = context(8);
-    struct ring *ring = ring_of(ctx);
     unsigned long start, end;
     char line[256];
     int found = 0;
@@ -465,7 +464,15 @@ static void ring_header(void)
             strstr(line, "/[aio]") != NULL)
             found = 1;
     fclose(maps);
-    printf("mapped as /[aio]: %s\n", found ? "yes" : "no");
+    return found;
+}
+
+static void ring_header(void)
+{
+    aio_context_t ctx = context(8);
+    struct ring *ring = ring_of(ctx);
+
+    printf("mapped as /[aio]: %s\n", mapped(ctx) ? "yes" : "no");
     printf("head %u, tail %u\n", ring->head, ring->tail);
     printf("magic %x\n", ring->magic);
     printf("compat %u, incompat %u\n", ring->compat_features,
@@ -478,6 +485,23 @@ static void ring_header(void)
            (long long)ring->events[0].res);
     print_next(ctx);
     printf("reaped: head %u, tail %u\n", ring->head, ring->tail);
+}
+
+/* Does a forked child have its parent's ring? Linux 7.2 leaves it out. */
+static void ring_in_child(void)
+{
+    aio_context_t ctx = context(8);
+    pid_t pid = fork();
+
+    if (pid == -1)
+        die("fork");
+    if (pid == 0) {
+        printf("the ring is %s mapped\n", mapped(ctx) ? "still" : "not");
+        fflush(stdout);
+        _exit(0);
+    }
+    if (waitpid(pid, NULL, 0) == -1)
+        die("waitpid");
 }
 
 /* How many CPUs there could be: "0-3,8-11" is 8. */
@@ -1426,8 +1450,8 @@ static const struct question {
 #define Q(name) { #name, name }
     Q(setup_bad_address), Q(setup_not_zero), Q(setup_nothing),
     Q(setup_too_many), Q(setup_over_limit), Q(setup_read_only),
-    Q(aio_nr_counts), Q(ring_header), Q(ring_size), Q(destroy_bad),
-    Q(destroy_pending), Q(destroy_waits), Q(destroy_wakes),
+    Q(aio_nr_counts), Q(ring_header), Q(ring_in_child), Q(ring_size),
+    Q(destroy_bad), Q(destroy_pending), Q(destroy_waits), Q(destroy_wakes),
     Q(submit_bad_context), Q(submit_negative), Q(submit_nothing),
     Q(submit_bad_list), Q(submit_bad_iocb), Q(submit_int), Q(submit_partial),
     Q(submit_copies_iocb), Q(submit_copies_iovec), Q(submit_no_order),
