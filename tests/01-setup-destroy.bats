@@ -141,6 +141,9 @@ aio-nr after io_destroy: -1"
 
 @test "setup-destroy and context-limits fail if output does not arrive" {
     output_must_arrive setup-destroy context-limits
+    # Before the fork it must be written already.
+    AIO_FAULT='fflush@1=ENOSPC' program -1 context-limits
+    assert_error "context-limits: standard output: No space left on device"
 }
 
 @test "setup-destroy: help and usage" {

@@ -228,10 +228,14 @@ failed() {
 }
 
 @test "262144 requests and a depth of 65536 are still taken" {
-    program -1 batch-submit . 262144
-    assert_error "batch-submit: open .: Is a directory"
-    program -1 batch-submit . 0 65536
-    assert_error "batch-submit: open .: Is a directory"
+    local it
+
+    for it in "${batches[@]}"; do
+        program -1 "$it" . 262144
+        assert_error "$it: open .: Is a directory"
+        program -1 "$it" . 0 65536
+        assert_error "$it: open .: Is a directory"
+    done
 }
 
 @test "a longer file is emptied first" {
@@ -252,6 +256,12 @@ failed() {
         same "first calls" "$(head -n 2 <<<"$trace")" "\
 signal SIGXFSZ ignored
 create demo 666"
+        # (Some versions of libaio make their system calls unseen.)
+        [[ $it == *libaio && $trace != *io_setup* ]] ||
+            same "setup and waits" "$(sed -n 's/ = .*//
+                /^io_setup\|^io_getevents/p' <<<"$trace" | uniq)" "\
+io_setup 4
+io_getevents 1 4 -"
         AIO_FAULT='io_submit@2=short=1 io_getevents@*=short=2' LOG=yes \
             begin "$it" demo 20 4
     done
@@ -324,6 +334,8 @@ create demo 666"
     # In the second call the window is in flight by half; then but for one.
     for it in "${batches[@]}"; do
         AIO_FAULT='io_submit@1=short=2 io_submit@2=EAGAIN' EXPECT='5 4' \
+            begin "$it" demo 12 4
+        AIO_FAULT='io_submit@1=short=1 io_submit@2=EAGAIN' EXPECT='5 4' \
             begin "$it" demo 12 4
         AIO_FAULT='io_getevents@*=short=1 io_submit@3=EAGAIN
             io_submit@4=EAGAIN' EXPECT='9 12' begin "$it" demo 12 4

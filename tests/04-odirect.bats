@@ -861,6 +861,7 @@ on_tmpfs() {
     same "first calls" "$(head -n 2 <<<"$trace")" "\
 signal SIGXFSZ ignored
 create new 666"
+    [[ $trace != *data=* ]]
     same mode "$(stat -c %a new)" 640
     program -1 is-it-async missing/demo
     assert_error 'is-it-async: open missing/demo: No such file or directory'
