@@ -81,6 +81,7 @@ ended() {
         3>&- || status=$?
     output=$(<"$BATS_TEST_TMPDIR/stdout")
     stderr=$(<"$BATS_TEST_TMPDIR/stderr")
+    # shellcheck disable=SC2034 # for the tests
     mapfile -t lines <"$BATS_TEST_TMPDIR/stdout"
 }
 
