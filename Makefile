@@ -150,4 +150,4 @@ clean:                          # removes what was built and left over
 
 help:                           # this list
 	@sed -n 's/^\([a-z][a-z-]*%\{0,1\}\):[^#]*# \(.*\)/  make \1\t\2/p' \
-	    Makefile | expand -t 22
+	    Makefile | expand -t 24
