@@ -194,7 +194,7 @@ directory"
             esac
         done <log
         same "$name: descriptors closed" "$closed" "$opened"
-        for call in 1 "$closed"; do
+        for ((call = 1; call <= closed; call++)); do
             rm -f demo.txt
             AIO_FAULT="close@$call=EIO" program -1 "$name" demo.txt
             assert_error "$name: close *: $(eio)"
@@ -457,7 +457,7 @@ END
 
 @test "listio takes requests by the list, and finds the one that failed" {
     local one="write demo.txt 4096@0, NULL, write demo.txt" three
-    three="5: $one 4096@4096, nop, write demo.txt 4096@8192"
+    three="5: $one 4096@4096, nop 0@0, write demo.txt 4096@8192"
 
     traced listio demo.txt
     requests "\
@@ -669,12 +669,12 @@ aio_cancel: 0"
 signal SIGXFSZ ignored
 create demo.txt 666
 aio_write demo.txt 20@0
-aio_fsync demo.txt O_DSYNC
+aio_fsync demo.txt 0@0 O_DSYNC
 aio_write demo.txt 16@20
-aio_fsync demo.txt O_SYNC
+aio_fsync demo.txt 0@0 O_SYNC
 aio_write pipe:w 2097152@0
-aio_fsync pipe:w O_DSYNC
-aio_fsync demo.txt neither"
+aio_fsync pipe:w 0@0 O_DSYNC
+aio_fsync demo.txt 0@0 neither"
     assert_output "\
 O_DSYNC: durable are 20 bytes
 O_SYNC: durable are 16 bytes
@@ -756,6 +756,7 @@ aio_read@1=EAGAIN: aio_read: Resource temporarily unavailable
 write@1=EIO: write FIFO: $(eio)
 aio_error@*=EIO: aio_read: $(eio)
 aio_return@1=EIO: aio_read: $(eio)
+aio_return@1=short=0: aio_read: $(eio)
 aio_error@1=EINPROGRESS aio_suspend@1=EBADF: aio_suspend: Bad file descriptor
 aio_read@5=EAGAIN: aio_read: Resource temporarily unavailable
 aio_write@1=EAGAIN: aio_write: Resource temporarily unavailable

@@ -461,9 +461,8 @@ static void note_notification(const struct sigevent *event)
 
 static void note_aiocb(const char *call, const struct aiocb *aiocb)
 {
-    note("%s %s", call, name_of(aiocb->aio_fildes));
-    if (strcmp(call, "aio_fsync"))
-        note(" %zu@%lld", aiocb->aio_nbytes, (long long)aiocb->aio_offset);
+    note("%s %s %zu@%lld", call, name_of(aiocb->aio_fildes),
+         aiocb->aio_nbytes, (long long)aiocb->aio_offset);
     note_number("reqprio", aiocb->aio_reqprio);
     note_notification(&aiocb->aio_sigevent);
 }
@@ -497,7 +496,8 @@ static void note_list(int mode, struct aiocb *const list[], int nr,
         if (list[i] == NULL)
             note("NULL");
         else if (list[i]->aio_lio_opcode == LIO_NOP)
-            note("nop");
+            note("nop %zu@%lld", list[i]->aio_nbytes,
+                 (long long)list[i]->aio_offset);
         else
             note_aiocb(list[i]->aio_lio_opcode == LIO_READ ? "read" :
                        list[i]->aio_lio_opcode == LIO_WRITE ? "write" :
