@@ -934,6 +934,10 @@ make_file() {
     make_file demo 1000000
     traced queue-depth demo 4096 4
     table
+    # One io_submit and one io_getevents for half a window or more.
+    run -0 awk '$1 ~ /^[0-9]+$/ && $4 > 4 / $1 + .001' <<<"$output"
+    [[ -z $output ]]
+    output=$(<"$BATS_TEST_TMPDIR/stdout")
     output=$(head -n 5 <<<"$output")
     assert_output "\
 filesystem: $fs_name
