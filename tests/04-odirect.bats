@@ -935,6 +935,7 @@ make_file() {
     traced queue-depth demo 4096 4
     table
     # One io_submit and one io_getevents for half a window or more.
+    # shellcheck disable=SC2016 # for awk
     run -0 awk '$1 ~ /^[0-9]+$/ && $4 > 4 / $1 + .001' <<<"$output"
     [[ -z $output ]]
     output=$(<"$BATS_TEST_TMPDIR/stdout")
