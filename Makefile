@@ -84,14 +84,16 @@ left-out:
 	@$(if $(filter-out all,$(MAKECMDGOALS)),,echo \
 	    "$(libaio) is left out: there is no libaio")
 
-# What the tests need. Those without a main() are preloaded into programs.
+# What the tests need; built in a hurry. Those without a main() are preloaded
+# into programs.
+hurry := -O0 -U_FORTIFY_SOURCE
 $(filter-out %.so,$(helpers)): %: %.c Makefile tests/.built-with
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -o $@ $< \
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -o $@ $< \
 	    -pthread -lrt
 
 %.so: %.c Makefile tests/.built-with
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS) -shared -fPIC \
-	    -o $@ $< -ldl -pthread -lrt
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -shared \
+	    -fPIC -o $@ $< -ldl -pthread -lrt
 
 tests/.built-with: how = $(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS)
 tests/.built-with: FORCE

@@ -22,12 +22,12 @@ begin() {
 
     mkdir "$folder"
     [[ -z ${AIO_FAULT-}${LOG-} ]] ||
-        faulty=(env LD_PRELOAD="$root/tests/helpers/fault.so"
+        faulty=(LD_PRELOAD="$root/tests/helpers/fault.so"
             ${LOG:+AIO_FAULT_LOG=log})
     (
         cd "$folder" || exit 1
-        exec timeout 60 "${faulty[@]}" "$root/$chapter/$1" "${@:2}" \
-            >stdout 2>stderr
+        exec "$root/tests/helpers/within" 60 "${faulty[@]}" \
+            "$root/$chapter/$1" "${@:2}" >stdout 2>stderr
     ) 3>&- &
     pids+=("$!")
     names+=("$1")

@@ -23,7 +23,8 @@ setup_file() {
         mkdir "$folder/$question"
         (
             cd "$folder/$question" || exit
-            exec timeout 60 "$BATS_FILE_TMPDIR/probe" "$question"
+            exec "$root/tests/helpers/within" 60 \
+                "$BATS_FILE_TMPDIR/probe" "$question"
         ) >"$BATS_FILE_TMPDIR/$question" 2>&1 3>&- &
     done
     wait
@@ -42,7 +43,8 @@ fact() {
 declare -gA started=()
 
 start() {
-    timeout 60 env ${AIO_FAULT:+"LD_PRELOAD=$root/tests/helpers/fault.so"} \
+    "$root/tests/helpers/within" 60 \
+        ${AIO_FAULT:+"LD_PRELOAD=$root/tests/helpers/fault.so"} \
         "$root/$chapter/$2" "${@:3}" >"${stdout:-$BATS_TEST_TMPDIR/$1.out}" \
         2>"$BATS_TEST_TMPDIR/$1.err" 3>&- &
     started[$1]=$!
@@ -70,8 +72,8 @@ each_call_fails() {
     for call; do
         AIO_FAULT="${call%% *}=$errno" start "$call" "${command[@]}"
     done
-    AIO_FAULT="${call%% *}=$errno" run -1 timeout 60 \
-        env "LD_PRELOAD=$root/tests/helpers/fault.so" \
+    AIO_FAULT="${call%% *}=$errno" run -1 "$root/tests/helpers/within" 60 \
+        "LD_PRELOAD=$root/tests/helpers/fault.so" \
         "$root/$chapter/${command[0]}" "${command[@]:1}"
     compare "${#lines[@]}" '>' 1
     same "last line" "${lines[-1]%%:*}" "${command[0]}"
@@ -129,7 +131,7 @@ compare() {
 # in_sandbox ERRNO NAME ARGUMENT...: a program of the chapter, run where
 # io_setup is forbidden and fails so (ENOSYS or EPERM).
 in_sandbox() {
-    run --separate-stderr timeout 60 "$BATS_FILE_TMPDIR/probe" sandbox "$1" \
+    ended 60 "$BATS_FILE_TMPDIR/probe" sandbox "$1" \
         "$root/$chapter/$2" "${@:3}"
 }
 
@@ -138,7 +140,7 @@ in_sandbox() {
 # may be such a file.
 limited() {
     # shellcheck disable=SC2016 # for the inner shell
-    run --separate-stderr timeout 60 bash -o pipefail -c '
+    ended 60 bash -o pipefail -c '
         { (ulimit -f "$1"; exec "${@:2}") 2>&1 >&3 | cat >&2; } 3>&1' \
         bash "$1" "$root/$chapter/$2" "${@:3}"
 }
@@ -153,7 +155,7 @@ on_small_disk() {
     "${enter[@]}" mount -t tmpfs -o "size=$size" none . 2>/dev/null ||
         skip "no right to mount a filesystem that is soon full"
     # shellcheck disable=SC2016 # for the inner shell
-    run --separate-stderr timeout 60 "${enter[@]}" bash -c '
+    ended 60 "${enter[@]}" bash -c '
         mount -t tmpfs -o "size=$1" none . && cd "$PWD" && "${@:2}"' \
         bash "$size" "$@"
 }

@@ -1,0 +1,33 @@
+/*
+ * within.c - runs a program that may take so long, and no longer
+ *
+ * Usage:  within SECONDS [NAME=VALUE]... PROGRAM [ARGUMENT...]
+ *
+ * What timeout(1) and env(1) do, but in one process and without a fork, for
+ * the tests run hundreds of programs. The alarm stays set over execve(), and
+ * SIGALRM ends a program that does not mind it (status 142 of the shell). A
+ * program that has alarms of its own has no limit any more.
+ */
+#define _GNU_SOURCE
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int main(int argc, char *argv[])
+{
+    int i;
+
+    for (i = 2; i < argc && strchr(argv[i], '=') != NULL; i++)
+        putenv(argv[i]);
+    if (argc <= i) {
+        fprintf(stderr, "Usage: within SECONDS [NAME=VALUE]... PROGRAM\n");
+        return 2;
+    }
+
+    alarm((unsigned)atoi(argv[1]));
+    execvp(argv[i], argv + i);
+    perror(argv[i]);
+    return 127;
+}
