@@ -6,14 +6,10 @@ load helpers/common
 load helpers/probe
 chapter=01-setup-destroy
 
-max_nr() { cat /proc/sys/fs/aio-max-nr; }
-
 # A number that no context can have, though its kind is right: one more than
 # the limit. Where the limit is very high, the kernel says EINVAL first.
 one_too_many() {
-    local max
-
-    max=$(max_nr)
+    max=$(</proc/sys/fs/aio-max-nr)
     ((max < 4000000)) || skip "aio-max-nr $max is beyond any one context"
     too_many=$((max + 1))
 }
@@ -24,7 +20,7 @@ without_numbers() {
         <<<"$output"
 }
 
-# ---- setup-destroy ----
+# ---- setup-destroy and context-limits ----
 
 @test "setup-destroy shows a context's life, and three mistakes" {
     traced setup-destroy
@@ -44,122 +40,8 @@ aio-nr after io_destroy: N
 io_destroy a second time: Invalid argument
 io_setup into a context that is not 0: Invalid argument
 io_setup into a bad address: Bad address"
-    assert_line "aio-max-nr: $(max_nr)"
+    assert_line "aio-max-nr: $(</proc/sys/fs/aio-max-nr)"
 }
-
-@test "aio-nr rises by exactly NR_EVENTS and falls at io_destroy" {
-    local before with after
-
-    # Others use AIO too, now and then.
-    for _ in {1..20}; do
-        program -0 setup-destroy 1234
-        assert_line "io_setup(1234): done"
-        before=$(value "aio-nr before io_setup")
-        with=$(value "aio-nr with the context")
-        after=$(value "aio-nr after io_destroy")
-        ((with - before != 1234 || after != before)) || break
-    done
-    compare "$before + 1234" == "$with"
-    compare "$after" == "$before"
-}
-
-@test "setup-destroy 0: io_setup says EINVAL" {
-    program -1 setup-destroy 0
-    same output "$(without_numbers)" "\
-aio-max-nr: N
-aio-nr before io_setup: N"
-    assert_stderr "setup-destroy: io_setup: Invalid argument"
-}
-
-@test "setup-destroy over aio-max-nr: EAGAIN, both numbers and the way out" {
-    local lines_of_stderr nr
-
-    one_too_many
-    program -1 setup-destroy "$too_many"
-    mapfile -t lines_of_stderr <<<"$stderr"
-    same "number of lines" "${#lines_of_stderr[@]}" 2
-    same "first line" "${lines_of_stderr[0]}" \
-        "setup-destroy: io_setup: Resource temporarily unavailable"
-    [[ ${lines_of_stderr[1]} =~ ^aio-nr\ ([0-9]+)\  ]]
-    nr=${BASH_REMATCH[1]}
-    same "second line" "${lines_of_stderr[1]}" \
-        "aio-nr $nr and $too_many more are over aio-max-nr $(max_nr):\
- sudo sysctl -w fs.aio-max-nr=$((nr + too_many))"
-}
-
-@test "setup-destroy for far too many events: EINVAL, and no advice" {
-    program -1 setup-destroy 5000000
-    assert_stderr "setup-destroy: io_setup: Invalid argument"
-    program setup-destroy 2147483647
-    same status "$status" 1
-}
-
-@test "setup-destroy where there is no AIO (ENOSYS) says so" {
-    local error
-
-    in_sandbox ENOSYS setup-destroy
-    same status "$status" 1
-    error="setup-destroy: io_setup: Function not implemented
-AIO is not in this kernel, or the container or sandbox forbids it: run this\
- on a plain Linux"
-    assert_stderr "$error"
-    AIO_FAULT='io_setup@1=ENOSYS' program -1 setup-destroy
-    assert_stderr "$error"
-}
-
-@test "setup-destroy where a sandbox forbids AIO (EPERM) says so" {
-    in_sandbox EPERM setup-destroy
-    same status "$status" 1
-    assert_stderr "setup-destroy: io_setup: Operation not permitted
-AIO is not in this kernel, or the container or sandbox forbids it: run this\
- on a plain Linux"
-}
-
-@test "setup-destroy keeps to one line for any other error, after its output" {
-    each_call_fails ENOSPC "No space left on device" setup-destroy \
-        io_setup@1 io_destroy@1
-    run -1 "$root/$chapter/setup-destroy" 0
-    same "last line" "${lines[2]}" \
-        "setup-destroy: io_setup: Invalid argument"
-}
-
-@test "setup-destroy closes what it opens" {
-    AIO_FAULT_LOG=log AIO_FAULT='io_submit@1=EIO' program -0 setup-destroy
-    same opened "$(grep fopen log)" "fopen 4"
-    same closed "$(grep fclose log)" "fclose 4"
-}
-
-@test "setup-destroy shows -1 for a number that /proc does not have" {
-    AIO_FAULT='fopen@*=ENOENT' program -0 setup-destroy
-    assert_stderr ""
-    same lines "$(grep aio- <<<"$output")" "\
-aio-max-nr: -1
-aio-nr before io_setup: -1
-aio-nr with the context: -1
-aio-nr after io_destroy: -1"
-}
-
-@test "setup-destroy and context-limits fail if output does not arrive" {
-    output_must_arrive setup-destroy context-limits
-    # Before the fork it must be written already.
-    AIO_FAULT='fflush@1=ENOSPC' program -1 context-limits
-    assert_error "context-limits: standard output: No space left on device"
-}
-
-@test "setup-destroy: help and usage" {
-    assert_help setup-destroy
-    assert_usage setup-destroy 1 2
-    assert_usage setup-destroy -1
-    same "first line" "${stderr%%$'\n'*}" "Usage: setup-destroy [NR_EVENTS]"
-    assert_usage setup-destroy ''
-    for number in x 1x ' ' 1.5 2147483648 99999999999999999999; do
-        assert_usage setup-destroy "$number"
-        same "first line" "${stderr%%$'\n'*}" \
-            "setup-destroy: '$number' is not a number from 0 to 2147483647"
-    done
-}
-
-# ---- context-limits ----
 
 @test "context-limits shows ring, child and two contexts" {
     traced context-limits
@@ -196,7 +78,7 @@ reaped from the first: N
 aio-nr: N more than before"
 }
 
-@test "NR_EVENTS is a floor: the ring is larger, and so is what it takes" {
+@test "NR_EVENTS is a floor, the ring is larger; a second context has its own" {
     local nr ring taken
 
     for nr in 1 8 32 500; do
@@ -210,18 +92,32 @@ aio-nr: N more than before"
         compare "$taken" '>=' "$nr"
         compare "$ring" '>=' "2 * $nr + 2"
         compare "$ring" '>' "$taken"
+
+        # Two contexts at once: each has places and events of its own.
+        assert_line "second context: 1 request taken"
+        assert_line "reaped from the second: 1"
+        assert_line "reaped from the first: $taken"
     done
 }
 
-@test "two contexts at once: each has places and events of its own" {
-    program -0 context-limits 8
-    assert_line "second context: 1 request taken"
-    assert_line "reaped from the second: 1"
-    assert_line "reaped from the first: $(value "requests taken")"
-}
+@test "aio-nr counts events, not contexts; falls at io_destroy and at exit" {
+    local before with after counts
 
-@test "context-limits: aio-nr has NR_EVENTS more, then as many as before" {
-    local counts
+    fact aio_nr_counts "three contexts for 7: 21
+destroyed: 0
+a process ended: 0"
+
+    # The programs show it. Others use AIO too, now and then.
+    for _ in {1..20}; do
+        program -0 setup-destroy 1234
+        assert_line "io_setup(1234): done"
+        before=$(value "aio-nr before io_setup")
+        with=$(value "aio-nr with the context")
+        after=$(value "aio-nr after io_destroy")
+        ((with - before != 1234 || after != before)) || break
+    done
+    compare "$before + 1234" == "$with"
+    compare "$after" == "$before"
 
     for _ in {1..20}; do
         program -0 context-limits 77
@@ -232,39 +128,93 @@ aio-nr: N more than before"
 aio-nr: 0 more than before"
 }
 
-@test "context-limits: 0 is EINVAL, more than the limit EAGAIN" {
+@test "no events, or far too many, are EINVAL for both programs: no advice" {
+    local error="setup-destroy: io_setup: Invalid argument"
+
+    # What was printed stands ahead of the error.
+    program -1 setup-destroy 0
+    same output "$(without_numbers)" "\
+aio-max-nr: N
+aio-nr before io_setup: N"
+    assert_stderr "$error"
+    run -1 "$root/$chapter/setup-destroy" 0
+    same "last line" "${lines[2]}" "$error"
+
+    program -1 setup-destroy 5000000
+    assert_stderr "$error"
+    program -1 setup-destroy 2147483647
+
     program -1 context-limits 0
     assert_output ""
     assert_error "context-limits: io_setup: Invalid argument"
     program -1 context-limits 2147483647
     assert_error "context-limits: io_setup: Invalid argument"
+}
+
+@test "aio-nr + nr_events over aio-max-nr: EAGAIN, numbers and the way out" {
+    local lines_of_stderr max nr too_many
+
     one_too_many
+    fact setup_over_limit EAGAIN
+
+    program -1 setup-destroy "$too_many"
+    mapfile -t lines_of_stderr <<<"$stderr"
+    same "number of lines" "${#lines_of_stderr[@]}" 2
+    same "first line" "${lines_of_stderr[0]}" \
+        "setup-destroy: io_setup: Resource temporarily unavailable"
+    [[ ${lines_of_stderr[1]} =~ ^aio-nr\ ([0-9]+)\  ]]
+    nr=${BASH_REMATCH[1]}
+    same "second line" "${lines_of_stderr[1]}" \
+        "aio-nr $nr and $too_many more are over aio-max-nr $max:\
+ sudo sysctl -w fs.aio-max-nr=$((nr + too_many))"
+
     program -1 context-limits "$too_many"
     assert_error "context-limits: io_setup: Resource temporarily unavailable"
 }
 
-@test "context-limits where there is no AIO keeps to one line" {
+@test "no AIO (ENOSYS), or forbidden (EPERM): setup-destroy says what to do" {
+    local why="\
+AIO is not in this kernel, or the container or sandbox forbids it: run this\
+ on a plain Linux"
+
+    in_sandbox ENOSYS setup-destroy
+    same status "$status" 1
+    assert_stderr "setup-destroy: io_setup: Function not implemented
+$why"
+    AIO_FAULT='io_setup@1=ENOSYS' program -1 setup-destroy
+    assert_stderr "setup-destroy: io_setup: Function not implemented
+$why"
+    in_sandbox EPERM setup-destroy
+    same status "$status" 1
+    assert_stderr "setup-destroy: io_setup: Operation not permitted
+$why"
+
+    # context-limits keeps to one line.
     in_sandbox ENOSYS context-limits
     same status "$status" 1
     assert_error "context-limits: io_setup: Function not implemented"
 }
 
-@test "context-limits names each call that fails" {
-    each_call_fails ENOSPC "No space left on device" context-limits io_setup@2 \
+@test "any other error is one line with the call's name, after the output" {
+    local nospc="No space left on device"
+
+    each_call_fails ENOSPC "$nospc" setup-destroy io_setup@1 io_destroy@1
+    each_call_fails ENOSPC "$nospc" context-limits io_setup@2 \
         fork@1 mincore@1 waitpid@1 io_submit@3 pipe@1 io_getevents@2 write@1 \
         io_getevents@3 io_destroy@1 io_destroy@2 close@1 close@2
 }
 
-@test "context-limits goes on after EINTR, and after a short write does not" {
+@test "context-limits: EINTR and early EAGAIN are no errors, a short write is" {
     AIO_FAULT='io_getevents@2=EINTR io_getevents@4=EINTR' \
-        program -0 context-limits
-    assert_line "reaped from the first: $(value "requests taken")"
-    AIO_FAULT='write@1=short=0' program -1 context-limits
-    assert_error "context-limits: write: *"
-}
+        start eintr context-limits
+    AIO_FAULT='io_submit@5=EAGAIN' AIO_FAULT_LOG=log start eagain context-limits
+    AIO_FAULT='write@1=short=0' start short context-limits
 
-@test "context-limits reaps what it submitted when EAGAIN comes early" {
-    AIO_FAULT='io_submit@5=EAGAIN' AIO_FAULT_LOG=log program -0 context-limits
+    finish eintr 0
+    assert_line "reaped from the first: $(value "requests taken")"
+
+    # What it submitted it reaps.
+    finish eagain 0
     assert_line "requests taken: 3, then: Resource temporarily unavailable"
     assert_line "reaped from the first: 3"
     # And it closes what it opens: two files before the fork, and a third.
@@ -272,16 +222,37 @@ aio-nr: 0 more than before"
 fopen 3"
     same closed "$(grep '^fclose' log)" "fclose 2
 fclose 3"
+
+    finish short 1
+    assert_error "context-limits: write: *"
 }
 
-@test "context-limits shows -1 for a number that /proc does not have" {
+@test "numbers of /proc: each file is closed, and -1 stands for one not there" {
+    AIO_FAULT_LOG=log AIO_FAULT='io_submit@1=EIO' program -0 setup-destroy
+    same opened "$(grep fopen log)" "fopen 4"
+    same closed "$(grep fclose log)" "fclose 4"
+
+    AIO_FAULT='fopen@*=ENOENT' program -0 setup-destroy
+    assert_stderr ""
+    same lines "$(grep aio- <<<"$output")" "\
+aio-max-nr: -1
+aio-nr before io_setup: -1
+aio-nr with the context: -1
+aio-nr after io_destroy: -1"
+
     AIO_FAULT='fopen@1=ENOENT' program -0 context-limits 1
     compare "$(value aio-nr)" '>=' 2
 }
 
-@test "context-limits fails with its child, which says why" {
-    # The parent's first lines fit into the file, the child's do not.
-    head -c 950 /dev/zero >output
+@test "setup-destroy, context-limits and its child fail without their output" {
+    output_must_arrive setup-destroy context-limits
+    # Before the fork it must be written already.
+    AIO_FAULT='fflush@1=ENOSPC' program -1 context-limits
+    assert_error "context-limits: standard output: No space left on device"
+
+    # The parent's first lines fit into the file, the child's do not: the
+    # child says why, and the parent goes no further.
+    printf '%950s' '' >output
     # shellcheck disable=SC2016 # for the inner shell
     run -1 --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 1
         exec "$1" >>output' bash "$root/$chapter/context-limits"
@@ -289,11 +260,21 @@ fclose 3"
     run ! grep -a parent output
 }
 
-@test "context-limits: help and usage" {
-    assert_help context-limits
-    assert_usage context-limits 1 2
-    assert_usage context-limits -1
-    same "first line" "${stderr%%$'\n'*}" "Usage: context-limits [NR_EVENTS]"
+@test "the programs of chapter 1 explain themselves, and name wrong numbers" {
+    local it number
+
+    for it in setup-destroy context-limits; do
+        assert_help "$it"
+        assert_usage "$it" 1 2
+        assert_usage "$it" -1
+        same "first line" "${stderr%%$'\n'*}" "Usage: $it [NR_EVENTS]"
+    done
+    assert_usage setup-destroy ''
+    for number in x 1x ' ' 1.5 2147483648 99999999999999999999; do
+        assert_usage setup-destroy "$number"
+        same "first line" "${stderr%%$'\n'*}" \
+            "setup-destroy: '$number' is not a number from 0 to 2147483647"
+    done
     assert_usage context-limits x
     same "first line" "${stderr%%$'\n'*}" \
         "context-limits: 'x' is not a number from 0 to 2147483647"
@@ -306,32 +287,15 @@ fclose 3"
 EFAULT"
 }
 
-@test "io_setup: a context that is not 0 is EINVAL" {
-    fact setup_not_zero "EINVAL
-EINVAL"
-}
-
-@test "io_setup: nr_events 0 is EINVAL" {
-    fact setup_nothing EINVAL
-}
-
-@test "io_setup: nr_events far above 4194304 is EINVAL, before EAGAIN" {
-    fact setup_too_many EINVAL
-}
-
-@test "io_setup: aio-nr + nr_events over aio-max-nr is EAGAIN" {
-    one_too_many
-    fact setup_over_limit EAGAIN
-}
-
 @test "io_setup: a ctxp that is only readable is EFAULT, and charges nothing" {
     fact setup_read_only "EFAULT, aio-nr 0 more"
 }
 
-@test "aio-nr counts events, not contexts; falls at io_destroy and at exit" {
-    fact aio_nr_counts "three contexts for 7: 21
-destroyed: 0
-a process ended: 0"
+@test "io_setup: context not 0, nr 0 or far above 4194304: EINVAL, not EAGAIN" {
+    fact setup_not_zero "EINVAL
+EINVAL"
+    fact setup_nothing EINVAL
+    fact setup_too_many EINVAL
 }
 
 @test "the ring has max(nr, 4 x CPUs) x 2 + 2 places, and whole pages" {
@@ -372,10 +336,7 @@ EINVAL"
 missing: 0"
 }
 
-@test "io_destroy cancels pending POLL requests" {
+@test "io_destroy cancels pending POLLs; whoever waits for events gets EINVAL" {
     fact destroy_pending 0
-}
-
-@test "io_destroy: a thread that waits in io_getevents gets EINVAL" {
     fact destroy_wakes EINVAL
 }
