@@ -1,6 +1,6 @@
 # Vectors, the mapped ring, and the copy that brings all together: vectored,
 # ring-reap, aio-copy, and what io_submit does with iovec arrays.
-# seconds: 6
+# seconds: 8
 #
 # shellcheck disable=SC2001,SC2154 # sed where a pattern needs it; from bats
 
@@ -14,6 +14,7 @@ setup_file() {
 
     cp "$helpers/probe" "$helpers/probe-6" "$helpers/watch.so" \
         "$BATS_FILE_TMPDIR"
+    # In $reason_EIO ... is what the programs' C library says for them.
     for errno in EACCES EAGAIN EFBIG EINVAL EIO ENAMETOOLONG ENOENT ENOMEM \
         ENOSPC ENOSYS ENOTDIR; do
         export "reason_$errno=$("$helpers/probe-6" reason "$errno")"
@@ -26,9 +27,17 @@ setup_file() {
         mkdir "$folder/$question"
         (
             cd "$folder/$question" || exit
-            exec timeout 60 "$BATS_FILE_TMPDIR/probe-6" "$question"
+            exec "$helpers/within" 60 "$BATS_FILE_TMPDIR/probe-6" "$question"
         ) >"$BATS_FILE_TMPDIR/$question" 2>&1 3>&- &
     done
+    records >"$BATS_FILE_TMPDIR/records"
+    blocks >"$BATS_FILE_TMPDIR/blocks"
+
+    # In how many requests and batches ring-reap goes round the ring.
+    output=$("$helpers/within" 60 "$root/$chapter/ring-reap" \
+        "$folder/demo") || :
+    requests=$(value requests) || requests=0
+    export requests batches=$(((requests + 7) / 8))
     wait
     rm -r "$folder"
 }
@@ -38,40 +47,34 @@ probe() { "$BATS_FILE_TMPDIR/probe-6" "$@"; }
 # answers QUESTION TEXT: the whole of what probe-6 said.
 answers() { same "answer" "$(<"$BATS_FILE_TMPDIR/$1")" "$2"; }
 
-# reason ERRNO: what the programs' C library says for it.
-reason() {
-    local name=reason_$1
-
-    echo "${!name}"
-}
-
 # watched [-N] NAME [ARGUMENT...]: as program, with watch.so, which looks at
 # AIO_WATCH, AIO_WATCH_AT and AIO_WATCH_RING.
 watched() {
-    local expected=() preload=$BATS_FILE_TMPDIR/watch.so
+    local preload=$BATS_FILE_TMPDIR/watch.so expected=
 
     if [[ $1 =~ ^-[0-9]+$ ]]; then
-        expected=("$1")
+        expected=${1#-}
         shift
     fi
-    run "${expected[@]}" --separate-stderr timeout 60 \
-        env LD_PRELOAD="${AIO_FAULT:+$root/tests/helpers/fault.so:}$preload" \
+    ended 60 \
+        LD_PRELOAD="${AIO_FAULT:+$root/tests/helpers/fault.so:}$preload" \
         "$root/$chapter/$1" "${@:2}"
+    same "status of $1" "$status" "${expected:-$status}"
 }
 
 # each_fails NAME ERRNO CALL...: the program says so when that call fails.
 each_fails() {
-    local name=$1 errno=$2 call file
+    local name=$1 reason=reason_$2 errno=$2 call file
 
     shift 2
     for call; do
-        AIO_FAULT="$call=$errno" start "$call" "$name" "demo.$call"
+        AIO_FAULT="$call=$errno" start "$call" "$name" "$name.$call"
     done
     for call; do
         finish "$call" 1
         file=
-        [[ $call == io_* || $call == *mem* ]] || file=" demo.$call"
-        assert_error "$name: ${call%%[:@]*}$file: $(reason "$errno")"
+        [[ $call == io_* || $call == *mem* ]] || file=" $name.$call"
+        assert_error "$name: ${call%%[:@]*}$file: ${!reason}"
     done
 }
 
@@ -95,7 +98,14 @@ direct() {
 }
 
 # files NAME...: there are these in this folder, and no others.
-files() { same "files" "$(ls -A)" "$(printf '%s\n' "$@")"; }
+files() {
+    local here
+
+    shopt -s dotglob nullglob
+    here=(*)
+    shopt -u dotglob nullglob
+    same "files" "${here[*]}" "$*"
+}
 
 # ---- vectored ----
 
@@ -104,16 +114,17 @@ records() {
     local i letters=(a b c d)
 
     for i in 0 1 2 3; do
-        { echo "record $i"; cat /dev/zero; } | head -c 4096
-        tr '\0' "${letters[i]}" </dev/zero | head -c 8192
+        echo "record $i"
+        head -c 4087 /dev/zero
+        printf '%8192s' '' | tr ' ' "${letters[i]}"
         head -c 4096 /dev/zero
     done
 }
 
-@test "vectored gathers records from three buffers each and scatters them" {
+@test "vectored gathers and scatters records, three buffers each, in a batch" {
     local odd="fine, without alignment" i opcode record batch=()
 
-    records >expected
+    head -c 100000 /dev/urandom >demo
     traced vectored demo
     for opcode in pwritev preadv; do
         for i in 0 1 2 3; do
@@ -132,134 +143,67 @@ io_getevents 1 4 -
 io_submit 1 = 1: preadv demo 4096+100+4096@0
 io_getevents 1 4 -
 io_destroy"
-    ! rejects || odd=$(reason EINVAL)
+    ! rejects || odd=$reason_EINVAL
     assert_output "\
 $(direct demo)
 PWRITEV: 4 records of 4096 + 8192 + 4096 bytes
 PREADV: headers, bodies and padding as they were written
 PREADV with a segment of 100 bytes: $odd"
-    cmp demo expected
+    cmp demo "$BATS_FILE_TMPDIR/records"
 }
 
-@test "vectored puts all records into one batch" {
-    AIO_WATCH=log watched -0 vectored demo
-    same "first submit" "$(grep -m1 submit log)" "submit\
- 8:0:4096/8192/4096 8:16384:4096/8192/4096 8:32768:4096/8192/4096\
- 8:49152:4096/8192/4096"
-    same "second submit" "$(grep submit log | sed -n 2p)" "submit\
- 7:0:4096/8192/4096 7:16384:4096/8192/4096 7:32768:4096/8192/4096\
- 7:49152:4096/8192/4096"
-    same "third submit" "$(grep submit log | sed -n 3,9p)" "submit\
- 7:0:4096/100/4096"
-}
+@test "vectored goes on without O_DIRECT, and after few events, or few taken" {
+    local fault
 
-@test "vectored goes on without O_DIRECT, and says so" {
-    records >expected
-    AIO_FAULT='open:direct@1=EINVAL' program -0 vectored demo
+    umask 0
+    AIO_FAULT='open:direct@1=EINVAL' program -0 vectored new
     assert_output "\
 O_DIRECT: not here, going on through the page cache
 PWRITEV: 4 records of 4096 + 8192 + 4096 bytes
 PREADV: headers, bodies and padding as they were written
 PREADV with a segment of 100 bytes: fine, without alignment"
-    cmp demo expected
-}
-
-@test "vectored makes its file empty first" {
-    umask 0
-    head -c 100000 /dev/urandom >demo
-    records >expected
-    program -0 vectored new
+    cmp new "$BATS_FILE_TMPDIR/records"
     same "mode" "$(stat -c %a new)" 666
-    program -0 vectored demo
-    cmp demo expected
-}
 
-@test "vectored loses no request when few are taken, or few events come" {
-    records >expected
     for fault in 'io_submit@*=short=1' 'io_submit@*=short=3' \
         'io_getevents@*=short=1' 'io_submit@1=EINTR io_submit@3=EINTR' \
         'io_getevents@1=EINTR io_getevents@3=EINTR'; do
         AIO_FAULT=$fault program -0 vectored demo
         assert_stderr ""
-        cmp demo expected
+        cmp demo "$BATS_FILE_TMPDIR/records"
     done
 }
 
-@test "vectored notices what it did not read as it was written" {
-    AIO_WATCH_AT='2 printf X | dd of=demo conv=notrunc bs=1 seek=20000 2>log' \
-        watched -1 vectored demo
-    assert_error "vectored: read back demo: $(reason EIO)"
-}
+@test "vectored: an error, a short count or wrong data is an error" {
+    local at res reason results=(-ENOSPC:ENOSPC 16383:EIO 16385:EIO 0:EIO)
 
-@test "vectored: an error or a short count in an event is an error" {
     # Events 1 to 4 are those of writes, 5 to 8 of reads, if one by one.
-    for at in 1:IOCB_CMD_PWRITEV 5:IOCB_CMD_PREADV; do
-        for res in -ENOSPC:ENOSPC 16383:EIO 16385:EIO 0:EIO; do
-            AIO_FAULT="io_getevents@${at%:*}=res=${res%:*}
+    for at in 1 5; do
+        for res in "${results[@]}"; do
+            AIO_FAULT="io_getevents@$at=res=${res%:*}
                 io_getevents@*=short=1" start "$at$res" vectored "demo.$at$res"
         done
     done
     for at in 1:IOCB_CMD_PWRITEV 5:IOCB_CMD_PREADV; do
-        for res in -ENOSPC:ENOSPC 16383:EIO 16385:EIO 0:EIO; do
-            finish "$at$res" 1
-            assert_error "vectored: ${at#*:} record [0-3]:\
- $(reason "${res#*:}")"
+        for res in "${results[@]}"; do
+            reason=reason_${res#*:}
+            finish "${at%:*}$res" 1
+            assert_error "vectored: ${at#*:} record [0-3]: ${!reason}"
         done
     done
-}
 
-@test "vectored names each call that fails" {
-    each_fails vectored ENOMEM io_setup@1 io_submit@1 io_submit@2 \
-        io_submit@3 io_getevents@1 io_destroy@1 posix_memalign@1 \
-        posix_memalign@2
-    each_fails vectored EIO open@1 open:direct@1 close@1
-}
-
-@test "vectored: a folder that is missing, a file that is read-only" {
-    program -1 vectored missing/demo
-    assert_output ""
-    assert_error "vectored: open missing/demo: $(reason ENOENT)"
-    echo text >demo
-    chmod 444 demo
-    run -1 --separate-stderr without_override "$root/06-vectored/vectored" demo
-    assert_error "vectored: open demo: $(reason EACCES)"
-    same demo "$(cat demo)" text
-}
-
-@test "vectored over the file size limit, and on a full disk" {
-    limited 40 vectored demo
-    same status "$status" 1
-    assert_error "vectored: IOCB_CMD_PWRITEV record 2: *"
-    on_small_disk 40k "$root/06-vectored/vectored" demo
-    same status "$status" 1
-    assert_error "vectored: IOCB_CMD_PWRITEV record 2: *"
-}
-
-@test "vectored where there is no AIO, and where output does not arrive" {
-    in_sandbox ENOSYS vectored demo
-    same status "$status" 1
-    assert_error "vectored: io_setup: $(reason ENOSYS)"
-    output_must_arrive "vectored demo"
-}
-
-@test "vectored: help and usage" {
-    assert_help vectored
-    assert_usage vectored
-    assert_usage vectored demo more
-    assert_usage vectored -x
-    files
+    AIO_WATCH_AT='2 printf X | dd of=demo conv=notrunc bs=1 seek=20000 2>log' \
+        watched -1 vectored demo
+    assert_error "vectored: read back demo: $reason_EIO"
 }
 
 # ---- Vectors: facts ----
 
-@test "aio_nbytes is the number of segments, res the number of bytes" {
+@test "aio_nbytes is the number of segments, 0 to 1024, and res that of bytes" {
     answers three "\
 res 30
 res 30
 third-----second----first-----"
-}
-
-@test "a request has up to 1024 segments, and 0 is accepted" {
     answers limits "\
 res 0
 res 1024
@@ -299,13 +243,18 @@ size: 12288"
 
 # ---- ring-reap ----
 
-# requests NR_EVENTS...: how many a program made, from its output.
-per_batch() {
-    requests=$(value requests)
-    batches=$(((requests + 7) / 8))
+# The blocks as ring-reap writes them.
+blocks() {
+    local i letters=(a b c d e f g h)
+
+    for i in {0..7}; do
+        echo "block $i"
+        printf '%4088s' '' | tr ' ' "${letters[i]}"
+    done
 }
 
 @test "ring-reap: events that are there cost no system call" {
+    head -c 100000 /dev/zero >demo
     traced ring-reap demo
     same "first calls" "$(head -n 2 <<<"$trace")" "\
 signal SIGXFSZ ignored
@@ -314,7 +263,6 @@ create demo 666"
         sort -u)" "io_submit 8 = 8"
     same "waits" "$(sed -n 's/^\(io_getevents .*\) = .*/\1/p' <<<"$trace" |
         sort -u)" "io_getevents 1 8 -"
-    per_batch
     places=$(sed -n 's/^ring: understood, \([0-9]*\) places for events$/\1/p' \
         <<<"$output")
     compare "$places" ">" 8
@@ -327,51 +275,49 @@ writes, the ring first: 0 calls
 $(direct demo)
 reads, io_getevents alone: N calls
 reads, the ring first: N calls"
-}
+    compare "$(value 'reads, the ring first')" "<=" "$requests"
+    cmp demo "$BATS_FILE_TMPDIR/blocks"
 
-@test "ring-reap: the file holds the eight blocks" {
-    umask 0
-    head -c 100000 /dev/zero >demo
-    program -0 ring-reap demo
-    program -0 ring-reap new
-    same "mode" "$(stat -c %a new)" 666
-    for i in {0..7}; do
-        { echo "block $i"; tr '\0' "\\$(printf %o $((97 + i)))" </dev/zero; } |
-            head -c 4096
-    done >expected
-    cmp demo expected
-}
-
-@test "ring-reap counts its calls right" {
-    AIO_FAULT=' ' AIO_FAULT_LOG=log program -0 ring-reap demo
-    per_batch
-    same "io_getevents" "$(sed -n 's/^io_getevents //p' log)" \
+    # It has counted right.
+    same "calls of io_getevents" "$(grep -c '^io_getevents' <<<"$trace")" \
         "$(awk '/ calls$/ { sum += $(NF - 1) } END { print sum }' <<<"$output")"
-    same "io_submit" "$(sed -n 's/^io_submit //p' log)" "$((4 * batches))"
+    same "calls of io_submit" "$(grep -c '^io_submit' <<<"$trace")" \
+        "$((4 * batches))"
 }
 
 @test "ring-reap without O_DIRECT: reads cost no system call either" {
+    umask 0
     AIO_FAULT='open:direct@1=EINVAL' program -0 ring-reap demo
-    per_batch
     assert_line "O_DIRECT: not here, going on through the page cache"
     assert_line "reads, io_getevents alone: $batches calls"
     assert_line "reads, the ring first: 0 calls"
+    same "mode" "$(stat -c %a demo)" 666
 }
 
-@test "ring-reap waits in io_getevents only when the ring is empty" {
-    program -0 ring-reap demo
-    per_batch
-    n=$(value 'reads, the ring first')
-    compare "$n" "<=" "$requests"
+@test "ring-reap waits only when the ring is empty, and loses no request" {
+    local fault
+
     # One event a call, so that the ring has the others.
     AIO_FAULT='io_getevents@*=short=1' program -0 ring-reap demo
     assert_line "writes, io_getevents alone: $requests calls"
     assert_line "writes, the ring first: 0 calls"
     assert_line "reads, io_getevents alone: $requests calls"
     compare "$(value 'reads, the ring first')" "<=" "$requests"
+
+    for fault in 'io_submit@*=short=1' 'io_submit@*=short=5' \
+        'io_submit@1=EINTR io_submit@9=EINTR'; do
+        AIO_FAULT=$fault program -0 ring-reap demo
+        assert_stderr ""
+        assert_line "writes, the ring first: 0 calls"
+    done
+    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
+        program -0 ring-reap demo
+    assert_line "writes, io_getevents alone: $((batches + 2)) calls"
 }
 
-@test "ring-reap falls back, and says so: other magic or incompat_features" {
+@test "ring-reap falls back for other magic or incompat_features, not compat" {
+    local word
+
     for word in 4=0xa10a10a2 4=0 6=1 6=0x80000000; do
         AIO_WATCH_RING=$word watched -0 ring-reap demo
         assert_stderr ""
@@ -385,116 +331,55 @@ reads, io_getevents alone: N calls
 reads, the ring first: N calls"
         compare "$(value 'reads, the ring first')" ">=" 64
     done
-}
 
-@test "ring-reap does not mind other compat_features" {
     AIO_WATCH_RING=5=3 watched -0 ring-reap demo
     assert_line "ring: understood, *"
     assert_line "writes, the ring first: 0 calls"
 }
 
-@test "ring-reap notices an event of no request of its own" {
+@test "ring-reap notices events of no request, and takes no more than fit" {
     AIO_WATCH_RING=2=100 watched -1 ring-reap demo
-    assert_error "ring-reap: an event of no request: $(reason EIO)"
+    assert_error "ring-reap: an event of no request: $reason_EIO"
     # An event of its own, a second time: the head moves back by three, to
     # the last ones that came through io_getevents.
-    program -0 ring-reap demo
-    per_batch
-    AIO_WATCH_RING=2=$((requests / 4 - 3))@$((batches + 1)) \
+    AIO_WATCH=log AIO_WATCH_RING=2=$((requests / 4 - 3))@$((batches + 1)) \
         watched -1 ring-reap demo
-    assert_error "ring-reap: an event of no request: $(reason EIO)"
-}
+    assert_error "ring-reap: an event of no request: $reason_EIO"
+    same "submits" "$(grep -c submit log)" $((batches + 1))
 
-@test "ring-reap takes no more events at a time than it has room for" {
-    program -0 ring-reap demo
-    per_batch
     # The head moves back by eight: from then on there are sixteen events, of
     # a batch each. Only the last batch is a smaller one, and does not fit.
-    AIO_WATCH=log AIO_WATCH_RING=2=$((requests / 4 - 8))@$((batches + 1)) \
+    AIO_WATCH=log.2 AIO_WATCH_RING=2=$((requests / 4 - 8))@$((batches + 1)) \
         watched -1 ring-reap demo
-    assert_error "ring-reap: an event of no request: $(reason EIO)"
-    same "submits" "$(grep -c submit log)" $((2 * batches))
+    assert_error "ring-reap: an event of no request: $reason_EIO"
+    same "submits" "$(grep -c submit log.2)" $((2 * batches))
 }
 
-@test "ring-reap loses no request when few are taken" {
-    for fault in 'io_submit@*=short=1' 'io_submit@*=short=5' \
-        'io_submit@1=EINTR io_submit@9=EINTR'; do
-        AIO_FAULT=$fault program -0 ring-reap demo
-        assert_stderr ""
-        assert_line "writes, the ring first: 0 calls"
+@test "ring-reap: an error, a short count or wrong data is an error" {
+    local res reason results=(-ENOSPC:ENOSPC 4095:EIO 4097:EIO 0:EIO)
+
+    for res in "${results[@]}"; do
+        AIO_FAULT="io_getevents@1=res=${res%:*}" \
+            start "$res" ring-reap "demo.$res"
     done
-    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
-        program -0 ring-reap demo
-    per_batch
-    assert_line "writes, io_getevents alone: $((batches + 2)) calls"
-}
+    for res in "${results[@]}"; do
+        reason=reason_${res#*:}
+        finish "$res" 1
+        assert_error "ring-reap: IOCB_CMD_PWRITE block [0-7]: ${!reason}"
+    done
+    AIO_FAULT="io_getevents@$((batches + 1))=res=-EIO" \
+        program -1 ring-reap demo
+    assert_error "ring-reap: IOCB_CMD_PREAD block [0-7]: $reason_EIO"
 
-@test "ring-reap notices what it did not read as it was written" {
-    program -0 ring-reap demo
-    per_batch
     AIO_WATCH_AT="$((2 * batches + 1)) printf X |
         dd of=demo conv=notrunc bs=1 seek=$((5 * 4096 + 4095)) 2>log" \
         watched -1 ring-reap demo
-    assert_error "ring-reap: read back block 5: $(reason EIO)"
+    assert_error "ring-reap: read back block 5: $reason_EIO"
     # A block that was not read, though its event says so.
     AIO_WATCH_AT="$((2 * batches + 1)) truncate -s 28672 demo" \
         AIO_FAULT="open:direct@1=EINVAL io_getevents@$((requests + 8))=res=4096
         io_getevents@*=short=1" watched -1 ring-reap demo
-    assert_error "ring-reap: read back block 7: $(reason EIO)"
-}
-
-@test "ring-reap: an error or a short count in an event is an error" {
-    for res in -ENOSPC:ENOSPC 4095:EIO 4097:EIO 0:EIO; do
-        AIO_FAULT="io_getevents@1=res=${res%:*}" \
-            start "$res" ring-reap "demo.$res"
-    done
-    for res in -ENOSPC:ENOSPC 4095:EIO 4097:EIO 0:EIO; do
-        finish "$res" 1
-        assert_error "ring-reap: IOCB_CMD_PWRITE block [0-7]:\
- $(reason "${res#*:}")"
-    done
-    per_batch
-    AIO_FAULT="io_getevents@$((batches + 1))=res=-EIO" \
-        program -1 ring-reap demo
-    assert_error "ring-reap: IOCB_CMD_PREAD block [0-7]: $(reason EIO)"
-}
-
-@test "ring-reap names each call that fails" {
-    each_fails ring-reap EINVAL io_setup@1 io_submit@1 io_submit@70 \
-        io_getevents@1 io_getevents@70 io_destroy@1
-    each_fails ring-reap EIO open@1 open@2 open:direct@1 close@1 close@2
-}
-
-@test "ring-reap: a folder that is missing, a file that is read-only" {
-    program -1 ring-reap missing/demo
-    assert_output ""
-    assert_error "ring-reap: open missing/demo: $(reason ENOENT)"
-    echo text >demo
-    chmod 444 demo
-    run -1 --separate-stderr without_override "$root/06-vectored/ring-reap" demo
-    assert_error "ring-reap: open demo: $(reason EACCES)"
-    same demo "$(cat demo)" text
-}
-
-@test "ring-reap over the file size limit, on a full disk, and without AIO" {
-    limited 8 ring-reap demo
-    same status "$status" 1
-    assert_error "ring-reap: IOCB_CMD_PWRITE block 2: $(reason EFBIG)"
-    on_small_disk 8k "$root/06-vectored/ring-reap" demo
-    same status "$status" 1
-    assert_error "ring-reap: IOCB_CMD_PWRITE block 2: $(reason ENOSPC)"
-    in_sandbox ENOSYS ring-reap demo
-    same status "$status" 1
-    assert_error "ring-reap: io_setup: $(reason ENOSYS)"
-    output_must_arrive "ring-reap demo"
-}
-
-@test "ring-reap: help and usage" {
-    assert_help ring-reap
-    assert_usage ring-reap
-    assert_usage ring-reap demo more
-    assert_usage ring-reap -x
-    files
+    assert_error "ring-reap: read back block 7: $reason_EIO"
 }
 
 # ---- The ring: facts ----
@@ -506,14 +391,11 @@ head 0, tail 0, magic 0xa10a10a1, compat_features 1, incompat_features 0,\
 nr more than asked for: yes"
 }
 
-@test "an event lies in the ring, and is taken by moving the head" {
+@test "an event in the ring is taken by moving the head, as io_getevents does" {
     answers taken "\
 head 0, tail 1
 data 7, res 10
 io_getevents: 0"
-}
-
-@test "io_getevents moves the ring's head too" {
     answers moved "\
 io_getevents: 1
 head 1, tail 1"
@@ -548,12 +430,13 @@ fails() {
     assert_error "aio-copy: $1"
 }
 
-# copy_all BLOCK SIZE...: files of these sizes, at depth 1 and 64.
+# copy_all BLOCK SIZE...: files of these sizes, begun like the file longest,
+# at depth 1 and 64.
 copy_all() {
     local size depth
 
     for size in "${@:2}"; do
-        data "$size" >"src.$size"
+        head -c "$size" longest >"src.$size"
         for depth in 1 64; do
             start "$size.$depth" aio-copy "src.$size" "dst.$size.$depth" \
                 "$depth" "$1"
@@ -578,7 +461,7 @@ way() {
     fi
 }
 
-@test "aio-copy says how it went past the page cache, what and how fast" {
+@test "aio-copy says how it went, and how fast; how far, on a terminal only" {
     data 12345 >src
     traced aio-copy src dst
     same stdout "$(sed 's/^time: [0-9]*\.[0-9][0-9] s, [0-9]* MB/time: N/' \
@@ -588,17 +471,27 @@ $(way dst)
 copied: 12345 bytes
 time: N/s"
     files dst src
+
+    # On a terminal it says how far it is, and there only.
+    data 16384 >src
+    ended 60 "$BATS_FILE_TMPDIR/probe-6" terminal \
+        "$root/$chapter/aio-copy" src dst 1 4096
+    same status "$status" 0
+    same "progress" "${stderr//$'\r'/|}" \
+        " 20 %| 40 %| 60 %| 80 %|100 %|     |"
+    assert_line "copied: 16384 bytes"
+    program -0 aio-copy src dst 1 4096
+    assert_stderr ""
 }
 
-@test "aio-copy copies every size byte for byte, at depth 1 and 64" {
+@test "aio-copy copies every size byte for byte, 64 MiB too, at each depth" {
+    local id
+
+    data 5000000 >longest
     copy_all 8192 0 1 511 512 513 4095 4096 4097 8191 8192 8193 16384 100000
-}
-
-@test "aio-copy copies around a segment and a block of the default size" {
+    # Around a segment, and around a block of the default size.
     copy_all 2097152 262143 262144 262145 2097151 2097152 2097153 5000000
-}
 
-@test "aio-copy copies 64 MiB and 3 bytes" {
     data 67108867 >src
     start 1 aio-copy src dst.1 1
     start 64 aio-copy src dst.64 64
@@ -609,7 +502,7 @@ time: N/s"
     done
 }
 
-@test "aio-copy copies a sparse file, holes as zeros" {
+@test "aio-copy copies holes as zeros; and with its least and largest numbers" {
     truncate -s 3000000 src
     printf begin | dd of=src conv=notrunc bs=1 seek=100000 2>/dev/null
     printf middle | dd of=src conv=notrunc bs=1 seek=1999998 2>/dev/null
@@ -620,16 +513,14 @@ time: N/s"
     : >src
     truncate -s 100000 src
     copies
-}
 
-@test "aio-copy takes the smallest and the largest DEPTH and BLOCK_SIZE" {
     data 50000 >src
     copies 1 4096
     copies 1024 4096
     copies 1024 67108864
 }
 
-@test "aio-copy submits all that is ready in one call, and at most DEPTH" {
+@test "aio-copy submits all that is ready, at most DEPTH, reads beside writes" {
     data 40000 >src
     AIO_WATCH=log watched -0 aio-copy src dst 4 4096
     same "first submit" "$(head -n 1 log)" \
@@ -641,38 +532,33 @@ time: N/s"
     # 9 blocks, and a last one whose read asks for more than there is.
     same "reads" "$(grep -o ' 7:[0-9]*' log | sort -u | wc -l)" 10
     same "writes" "$(grep -o ' 8:[0-9]*' log | sort -u | wc -l)" 10
-}
 
-@test "aio-copy needs no more requests in flight than it has blocks" {
-    data 5000 >src
-    AIO_WATCH=log watched -0 aio-copy src dst 64 4096
-    same "first submit" "$(head -n 1 log | grep -o '7:[0-9]*')" $'7:0\n7:4096'
-}
+    # No more requests than there are blocks.
+    data 5000 >src.2
+    AIO_WATCH=log.2 watched -0 aio-copy src.2 dst 64 4096
+    same "first submit" "$(head -n 1 log.2 | grep -o '7:[0-9]*')" $'7:0\n7:4096'
 
-@test "aio-copy has reads and writes in flight together" {
-    data 40000 >src
-    AIO_FAULT='io_getevents@*=short=1' AIO_WATCH=log \
+    AIO_FAULT='io_getevents@*=short=1' AIO_WATCH=log.3 \
         watched -0 aio-copy src dst 4 4096
     # Reads that were submitted and not reaped, when a write is submitted.
     same "reads in flight beside the first write" "$(awk '
         / 8:/ { print reads - reaped; exit }
         /^submit/ { reads += NF - 1 }
-        /^reap/ { reaped += $2 }' log)" 3
+        /^reap/ { reaped += $2 }' log.3)" 3
 }
 
-@test "aio-copy transfers a block in segments" {
+@test "aio-copy moves a block in segments, and beyond the end it only reads" {
     data 2000000 >src
     AIO_WATCH=log watched -0 aio-copy src dst 1 1048576
     same "first block" "$(sed -n 1,3p log | grep submit)" "\
 submit 7:0:262144/262144/262144/262144
 submit 8:0:262144/262144/262144/262144"
     [[ $(sed -n 5p log) == "submit 7:1048576:262144/262144/262144/"[0-9]* ]]
-}
 
-@test "aio-copy reads beyond the end to see it, but writes nothing there" {
+    # Beyond the end.
     data 12288 >src
-    AIO_WATCH=log watched -0 aio-copy src dst 1 8192
-    run -0 grep submit log
+    AIO_WATCH=log.2 watched -0 aio-copy src dst 1 8192
+    run -0 grep submit log.2
     same "the first block" "${lines[0]}|${lines[1]}" \
         "submit 7:0:8192|submit 8:0:8192"
     [[ ${lines[2]} =~ ^submit\ 7:8192:([0-9]*)$ ]]
@@ -680,13 +566,13 @@ submit 8:0:262144/262144/262144/262144"
     same "the last write" "${lines[3]}" "submit 8:8192:4096"
     # No byte of it is left over: one more read, for the end alone.
     head -c 8192 src >whole
-    AIO_WATCH=log.2 watched -0 aio-copy whole dst 1 8192
-    run -0 grep submit log.2
+    AIO_WATCH=log.3 watched -0 aio-copy whole dst 1 8192
+    run -0 grep submit log.3
     same "requests" "${#lines[@]}" 3
     [[ ${lines[2]} =~ ^submit\ 7:8192:[1-9][0-9]*$ ]]
 }
 
-@test "aio-copy goes on where a read or a write was short" {
+@test "aio-copy goes on after short counts, and after odd ones where aligned" {
     data 2000000 >src
     AIO_WATCH=log AIO_FAULT='io_getevents@1=res=307200 io_getevents@3=res=4096
         io_getevents@5=res=4096' watched -0 aio-copy src dst 1 1048576
@@ -700,48 +586,42 @@ submit 8:4096:258048/262144/262144/262144
 submit 7:1048576:$(sed -n 's/^submit 7:1048576://p' log)"
     same "the rest of the last block" \
         "$(sed -n 's/^submit 7:1052672:\([0-9]*\).*/\1/p' log)" 258048
-}
 
-@test "aio-copy goes on at an aligned place after an odd count" {
+    # An odd count.
     data 20000 >src
-    AIO_WATCH=log AIO_FAULT='io_getevents@1=res=5000 io_getevents@3=res=4999' \
+    AIO_WATCH=log.2 \
+        AIO_FAULT='io_getevents@1=res=5000 io_getevents@3=res=4999' \
         watched -0 aio-copy src dst 1 8192
     assert_stderr ""
     cmp src dst
     if [[ $output == *"dst: O_DIRECT"* ]]; then
-        run -0 sed -n 's/^submit 7:\(4[0-9]*\):.*/\1/p' log
+        run -0 sed -n 's/^submit 7:\(4[0-9]*\):.*/\1/p' log.2
         same "offset modulo 512" "$((output % 512))" 0
-        run -0 sed -n 's/^submit 8:\(4[0-9]*\):.*/\1/p' log
+        run -0 sed -n 's/^submit 8:\(4[0-9]*\):.*/\1/p' log.2
         same "offset modulo 512" "$((output % 512))" 0
     fi
 }
 
-@test "aio-copy: events that come one by one, interrupted, or all at once" {
+@test "aio-copy loses nothing to EINTR, EAGAIN, few events, or few taken" {
+    local fault
+
     data 100000 >src
     for fault in 'io_getevents@*=short=1' 'io_getevents@*=short=2' \
         'io_getevents@1=EINTR io_getevents@2=EINTR io_getevents@9=EINTR' \
-        'io_submit@1=EINTR io_submit@2=EINTR io_submit@5=EINTR'; do
+        'io_submit@1=EINTR io_submit@2=EINTR io_submit@5=EINTR' \
+        'io_submit@*=short='{1,2,3,5,7}; do
         AIO_FAULT=$fault copies 8 4096
     done
-}
 
-@test "aio-copy: requests that are taken only in part" {
-    data 100000 >src
-    for n in 1 2 3 5 7; do
-        AIO_FAULT="io_submit@*=short=$n" copies 8 4096
-    done
-}
-
-@test "aio-copy reaps where EAGAIN says that the context is full" {
-    data 100000 >src
+    # It reaps where EAGAIN says that the context is full.
     AIO_FAULT='io_getevents@*=short=1 io_submit@2=EAGAIN io_submit@3=EAGAIN
         io_submit@4=EAGAIN io_submit@7=EAGAIN' copies 8 4096
-    AIO_FAULT='io_submit@1=EAGAIN' fails "io_submit: $(reason EAGAIN)"
+    AIO_FAULT='io_submit@1=EAGAIN' fails "io_submit: $reason_EAGAIN"
     # Some have been, but none is in flight now.
-    AIO_FAULT='io_submit@2=EAGAIN' fails "io_submit: $(reason EAGAIN)" 1 4096
+    AIO_FAULT='io_submit@2=EAGAIN' fails "io_submit: $reason_EAGAIN" 1 4096
 }
 
-@test "aio-copy goes on without O_DIRECT on either side, and says so" {
+@test "aio-copy goes on without O_DIRECT, or if statx() knows no alignment" {
     data 100001 >src
     AIO_FAULT='fcntl@1=EINVAL' program -0 aio-copy src dst 4 4096
     cmp src dst
@@ -757,10 +637,8 @@ submit 7:1048576:$(sed -n 's/^submit 7:1048576://p' log)"
         "src: no O_DIRECT here, through the page cache|\
 dst: no O_DIRECT here, through the page cache"
     files dst src
-}
 
-@test "aio-copy asks others where statx() does not know the alignment" {
-    data 100001 >src
+    rm dst
     AIO_FAULT='statx@*=ENOSYS' copies 4 4096
     AIO_FAULT='statx@*=ENOSYS fopen@*=ENOENT' copies 4 4096
     AIO_FAULT='statx@*=ENOSYS fopen@*=ENOENT' AIO_WATCH=log \
@@ -771,7 +649,9 @@ dst: no O_DIRECT here, through the page cache"
     fi
 }
 
-@test "aio-copy reserves the space first, in a file nobody else can read" {
+@test "aio-copy reserves space first, in a file nobody else reads, if it can" {
+    local fault
+
     data 12288 >src
     umask 0
     AIO_WATCH_AT='1 stat -c "%s %a" .aio-copy-?????? >seen; ls -A >>seen' \
@@ -781,14 +661,14 @@ dst: no O_DIRECT here, through the page cache"
 .aio-copy
 seen
 src"
-}
 
-@test "aio-copy goes on where no space can be reserved, but not if it is full" {
+    # It goes on where none can be reserved, but not where there is none.
+    rm dst seen
     data 100001 >src
     for fault in EOPNOTSUPP ENOSYS EINTR; do
         AIO_FAULT="fallocate@1=$fault" copies 4 4096
     done
-    AIO_FAULT='fallocate@1=ENOSPC' fails "fallocate dst: $(reason ENOSPC)"
+    AIO_FAULT='fallocate@1=ENOSPC' fails "fallocate dst: $reason_ENOSPC"
     files src
 }
 
@@ -801,6 +681,13 @@ fsync $(pwd -P)/folder/.aio-copy
 rename folder/.aio-copy folder/dst
 fsync $(pwd -P)/folder"
     [[ $(tail -n 4 log | head -n 1) == "reap 1" ]]
+
+    # If the folder cannot be written to the disk, DST is whole.
+    each_call_fails EIO "$reason_EIO" "aio-copy src dst" \
+        "fsync@2 the folder of dst" "close@3 the folder of dst" \
+        clock_gettime@2
+    cmp src dst
+    files dst folder log src
 }
 
 @test "aio-copy leaves nothing in the page cache where it has O_DIRECT" {
@@ -834,7 +721,7 @@ fsync $(pwd -P)/folder"
     same "mode of the source" "$(stat -c %a src)" 4751
 }
 
-@test "aio-copy replaces DST by a new file: who has the old one open keeps it" {
+@test "aio-copy replaces DST, or what it links to: who has the old keeps it" {
     echo old >dst
     ln dst kept
     data 10000 >src
@@ -842,24 +729,24 @@ fsync $(pwd -P)/folder"
     cmp src dst
     same kept "$(<kept)" old
     files dst kept src
-}
 
-@test "aio-copy follows a symbolic link to what DST really is" {
+    # A symbolic link stays one.
     mkdir real
     echo old >real/file
-    ln -s real/file dst
-    data 10000 >src
-    AIO_WATCH_AT='1 ls -A real >seen' watched -0 aio-copy src dst
-    same "type" "$(readlink dst)" real/file
+    ln -s real/file link
+    AIO_WATCH_AT='1 ls -A real >seen' watched -0 aio-copy src link
+    same "type" "$(readlink link)" real/file
     cmp src real/file
     [[ $(<seen) == .aio-copy-??????$'\n'file ]]
     ln -s nothing dangling
     program -1 aio-copy src dangling
     assert_error "aio-copy: dangling: is a symbolic link to nothing"
-    files dangling dst real seen src
+    files dangling dst kept link real seen src
 }
 
-@test "aio-copy refuses to copy a file onto itself, whatever its name" {
+@test "aio-copy refuses SRC itself as DST, and folders, pipes and devices" {
+    local arguments
+
     data 10000 >src
     cp src expected
     ln src hard
@@ -872,13 +759,9 @@ fsync $(pwd -P)/folder"
         assert_error "aio-copy: ${arguments#* }: is the same file as the source"
     done
     cmp src expected
-    files expected hard src symbolic
-}
 
-@test "aio-copy refuses folders, pipes and devices, on both sides" {
     mkdir folder
     mkfifo pipe
-    data 100 >src
     for arguments in 'folder dst:folder' 'src folder:folder' '. dst:.'; do
         # shellcheck disable=SC2086 # two
         program -1 aio-copy ${arguments%:*}
@@ -892,44 +775,45 @@ fsync $(pwd -P)/folder"
         assert_error "aio-copy: ${arguments#*:}: is not a regular file"
     done
     [[ -c /dev/null && -p pipe ]]
-    files folder pipe src
+    files expected folder hard pipe src symbolic
 }
 
-@test "aio-copy: what is missing or may not be opened is one line" {
+@test "aio-copy names a file that is missing, locked, or has too long a name" {
+    local name
+
     data 100 >src
     program -1 aio-copy missing dst
-    assert_error "aio-copy: open missing: $(reason ENOENT)"
+    assert_error "aio-copy: open missing: $reason_ENOENT"
     program -1 aio-copy src missing/dst
-    assert_error "aio-copy: open missing/.: $(reason ENOENT)"
+    assert_error "aio-copy: open missing/.: $reason_ENOENT"
     program -1 aio-copy src src/dst
-    assert_error "aio-copy: stat src/dst: $(reason ENOTDIR)"
+    assert_error "aio-copy: stat src/dst: $reason_ENOTDIR"
     mkdir locked
     chmod 555 locked
     run -1 --separate-stderr without_override \
-        "$root/06-vectored/aio-copy" src locked/dst
-    assert_error "aio-copy: mkstemp beside locked/dst: $(reason EACCES)"
+        "$root/$chapter/aio-copy" src locked/dst
+    assert_error "aio-copy: mkstemp beside locked/dst: $reason_EACCES"
     chmod 0 src
     run -1 --separate-stderr without_override \
-        "$root/06-vectored/aio-copy" src dst
-    assert_error "aio-copy: open src: $(reason EACCES)"
+        "$root/$chapter/aio-copy" src dst
+    assert_error "aio-copy: open src: $reason_EACCES"
     files locked src
-}
 
-@test "aio-copy takes a name as long as names can be" {
-    local name
-
+    # A name as long as names can be, and a longer one.
+    chmod 644 src
     name=$(printf %0255d 0)
-    data 100 >src
     program -0 aio-copy src "$name"
     cmp src "$name"
     program -1 aio-copy src "0$name"
-    assert_error "aio-copy: stat 0$name: $(reason ENAMETOOLONG)"
+    assert_error "aio-copy: stat 0$name: $reason_ENAMETOOLONG"
 }
 
-@test "aio-copy: a source that is not as long as it was is an error" {
-    data 100000 >src
-    touch -d '2001-01-01' src
-    cp -p src full
+@test "aio-copy: a source that is cut, grows or changes meanwhile is an error" {
+    local command
+
+    data 100000 >full
+    touch -d '2001-01-01' full
+    cp -p full src
     AIO_WATCH_AT='1 truncate -s 10 src' \
         fails 'src: is shorter than when the copy began' 1 4096
     cp -p full src
@@ -945,22 +829,21 @@ fsync $(pwd -P)/folder"
     AIO_WATCH_AT='1 echo more >>src' \
         fails 'src: is longer than when the copy began' 1 4096
     files full src
-    run -1 timeout 60 "$root/06-vectored/aio-copy" /proc/version dst
+    program -1 aio-copy /proc/version dst
+    line=$(way src)
     assert_output "\
 /proc/version: no O_DIRECT here, through the page cache
-$(way src | sed s/src/dst/)
-aio-copy: /proc/version: is longer than when the copy began"
-}
+${line/src/dst}"
+    assert_error "aio-copy: /proc/version: is longer than when the copy began"
 
-@test "aio-copy: a source that was written to meanwhile is an error" {
-    data 10000 >full
+    # Ahead of the last write, when all is read.
+    truncate -s 10000 full
     touch -d '2001-01-01' full
     for command in 'echo more >>src' 'truncate -s 9000 src' \
         'printf X | dd of=src conv=notrunc 2>/dev/null' 'touch src' \
         "touch -d '2001-01-01 00:00:00.5' src" \
         "touch -d '2002-01-01' src"; do
         cp -p full src
-        # Ahead of the last write, when all is read.
         AIO_WATCH_AT="6 $command" \
             fails 'src: changed while it was copied' 1 4096
     done
@@ -970,11 +853,11 @@ aio-copy: /proc/version: is longer than when the copy began"
 @test "aio-copy: an error in an event names the file" {
     data 20000 >src
     AIO_FAULT='io_getevents@1=res=-EIO' \
-        fails "IOCB_CMD_PREADV src: $(reason EIO)" 1 8192
+        fails "IOCB_CMD_PREADV src: $reason_EIO" 1 8192
     AIO_FAULT='io_getevents@2=res=-ENOSPC' \
-        fails "IOCB_CMD_PWRITEV dst: $(reason ENOSPC)" 1 8192
+        fails "IOCB_CMD_PWRITEV dst: $reason_ENOSPC" 1 8192
     AIO_FAULT='io_getevents@2=res=0' \
-        fails "IOCB_CMD_PWRITEV dst: $(reason EIO)" 1 8192
+        fails "IOCB_CMD_PWRITEV dst: $reason_EIO" 1 8192
     AIO_FAULT='io_getevents@1=res=0' \
         fails "src: is shorter than when the copy began" 1 8192
     AIO_FAULT='io_getevents@5=res=3617' \
@@ -1000,7 +883,7 @@ aio-copy: /proc/version: is longer than when the copy began"
  clock_gettime strdup realpath asprintf lstat atexit madvise\
  posix_fadvise fopen fclose")) [0-9]+"
     rm new log
-    each_call_fails EIO "$(reason EIO)" "aio-copy src dst 1 8192" \
+    each_call_fails EIO "$reason_EIO" "aio-copy src dst 1 8192" \
         clock_gettime@1 "open@1 src" "fstat@1 src" "stat@1 dst" \
         "mkstemp@1 beside dst" "fcntl@1 src" "fcntl@2 dst" "fallocate@1 dst" \
         posix_memalign@1 calloc@1 calloc@2 calloc@3 calloc@4 io_setup@1 \
@@ -1008,50 +891,17 @@ aio-copy: /proc/version: is longer than when the copy began"
         io_getevents@6 io_destroy@1 "fstat@$last src" "close@1 src" \
         "ftruncate@1 dst" "fchmod@1 dst" "fsync@1 dst" "close@2 dst" \
         "rename@1 to dst"
-    AIO_FAULT='open@2=EIO' fails "open $(pwd -P)/.: $(reason EIO)"
+    AIO_FAULT='open@2=EIO' fails "open $(pwd -P)/.: $reason_EIO"
     same dst "$(<dst)" old
     files dst src
     AIO_FAULT='strdup@1=ENOMEM' program -1 aio-copy src new
-    assert_error "aio-copy: strdup: $(reason ENOMEM)"
+    assert_error "aio-copy: strdup: $reason_ENOMEM"
     files dst src
 }
 
-@test "aio-copy: if the folder cannot be written to the disk, DST is whole" {
-    data 20000 >src
-    each_call_fails EIO "$(reason EIO)" "aio-copy src dst" \
-        "fsync@2 the folder of dst" "close@3 the folder of dst" \
-        clock_gettime@2
-    cmp src dst
-    files dst src
-}
+@test "aio-copy interrupted leaves nothing; it ignores what it is to ignore" {
+    local signal
 
-@test "aio-copy on a full disk: one line, and nothing left" {
-    # shellcheck disable=SC2016 # for the inner shell
-    for fault in ' ' 'fallocate@1=EOPNOTSUPP'; do
-        AIO_FAULT=$fault on_small_disk 3m bash -c 'seq 300000 >src
-            LD_PRELOAD=$1 "$2" src dst 4 65536 >/dev/null
-            echo "status $?"; ls -A' \
-            bash "$root/tests/helpers/fault.so" "$root/06-vectored/aio-copy"
-        assert_output $'status 1\nsrc'
-        assert_error "aio-copy: ${call-fallocate} dst: $(reason ENOSPC)"
-        call=IOCB_CMD_PWRITEV
-    done
-}
-
-@test "aio-copy over the file size limit: one line, and nothing left" {
-    data 200000 >src
-    limited 100 aio-copy src dst
-    same status "$status" 1
-    assert_error "aio-copy: fallocate dst: $(reason EFBIG)"
-    # shellcheck disable=SC2016 # for the inner shell
-    AIO_FAULT='fallocate@1=EOPNOTSUPP' run -1 --separate-stderr timeout 60 \
-        bash -c 'ulimit -f 100; LD_PRELOAD=$1 exec "$2" src dst' bash \
-        "$root/tests/helpers/fault.so" "$root/06-vectored/aio-copy"
-    assert_error "aio-copy: IOCB_CMD_PWRITEV dst: $(reason EFBIG)"
-    files src
-}
-
-@test "aio-copy that is interrupted leaves nothing, and DST as it was" {
     echo old >dst
     data 40000 >src
     ulimit -c 0
@@ -1062,6 +912,15 @@ aio-copy: /proc/version: is longer than when the copy began"
         same dst "$(<dst)" old
         files dst seen src
     done
+
+    # One that it was started to ignore.
+    # shellcheck disable=SC2016 # for the inner shell
+    AIO_WATCH_AT='4 kill -HUP $PPID' ended 60 bash -c '
+        trap "" HUP
+        LD_PRELOAD=$1 exec "$2" src dst 2 4096' bash \
+        "$BATS_FILE_TMPDIR/watch.so" "$root/$chapter/aio-copy"
+    same status "$status" 0
+    cmp src dst
 }
 
 @test "aio-copy that is killed leaves its unfinished copy, and DST as it was" {
@@ -1073,51 +932,117 @@ aio-copy: /proc/version: is longer than when the copy began"
     [[ $(ls -A) == .aio-copy-??????$'\ndst\nsrc' ]]
 }
 
-@test "aio-copy does not mind a signal that it was started to ignore" {
-    data 40000 >src
-    # shellcheck disable=SC2016 # for the inner shell
-    AIO_WATCH_AT='4 kill -HUP $PPID' run -0 timeout 60 bash -c '
-        trap "" HUP
-        LD_PRELOAD=$1 exec "$2" src dst 2 4096' bash \
-        "$BATS_FILE_TMPDIR/watch.so" "$root/06-vectored/aio-copy"
-    cmp src dst
-}
+# ---- All programs ----
 
-@test "aio-copy shows its progress on a terminal only" {
-    data 16384 >src
-    run -0 --separate-stderr timeout 60 "$BATS_FILE_TMPDIR/probe-6" terminal \
-        "$root/06-vectored/aio-copy" src dst 1 4096
-    same "progress" "$(tr '\r' '|' <<<"$stderr")" \
-        "20 %| 40 %| 60 %| 80 %|100 %|     |"
-    assert_line "copied: 16384 bytes"
-    program -0 aio-copy src dst 1 4096
-    assert_stderr ""
-}
+@test "the programs of chapter 6 explain themselves, and name wrong arguments" {
+    local name arguments
 
-@test "aio-copy where there is no AIO, and where output does not arrive" {
     data 100 >src
-    in_sandbox ENOSYS aio-copy src dst
-    same status "$status" 1
-    assert_error "aio-copy: io_setup: $(reason ENOSYS)"
-    files src
-    output_must_arrive "aio-copy src dst"
-    files dst src
-}
-
-@test "aio-copy: help and usage" {
-    data 100 >src
-    assert_help aio-copy
-    for arguments in '' src 'src dst 1 4096 more' '-x dst' 'src dst 0' \
-        'src dst 1025' 'src dst x' 'src dst 1 0' 'src dst 1 4095' \
-        'src dst 1 4097' 'src dst 1 67108865' 'src dst 1 67112960'; do
+    for name in vectored ring-reap aio-copy; do
+        assert_help "$name"
+        assert_usage "$name"
+    done
+    for name in vectored ring-reap; do
+        assert_usage "$name" demo more
+        assert_usage "$name" -x
+    done
+    for arguments in src 'src dst 1 4096 more' '-x dst' 'src dst 0' \
+        'src dst x' 'src dst 1 0' 'src dst 1 4097' 'src dst 1 67108865' \
+        'src dst 1 67112960'; do
         # shellcheck disable=SC2086 # some
         assert_usage aio-copy $arguments
     done
-    program -2 aio-copy src dst 1025
+
+    assert_usage aio-copy src dst 1025
     [[ $stderr == "aio-copy: '1025' is not a number from 1 to 1024"$'\n'* ]]
-    program -2 aio-copy src dst 1 4095
+    assert_usage aio-copy src dst 1 4095
     [[ $stderr == "aio-copy: '4095' is not a number from 4096 to 67108864"* ]]
-    program -2 aio-copy src dst 1 5000
+    assert_usage aio-copy src dst 1 5000
     [[ $stderr == "aio-copy: '5000' is not a multiple of 4096"$'\n'Usage:* ]]
     files src
+}
+
+@test "vectored and ring-reap name each call that fails" {
+    each_fails vectored ENOMEM io_setup@1 io_submit@1 io_submit@2 \
+        io_submit@3 io_getevents@1 io_destroy@1 posix_memalign@1 \
+        posix_memalign@2
+    each_fails vectored EIO open@1 open:direct@1 close@1
+    each_fails ring-reap EINVAL io_setup@1 io_submit@1 io_submit@70 \
+        io_getevents@1 io_getevents@70 io_destroy@1
+    each_fails ring-reap EIO open@1 open@2 open:direct@1 close@1 close@2
+}
+
+@test "vectored and ring-reap: a missing folder, a file that is read-only" {
+    local name
+
+    echo text >demo
+    chmod 444 demo
+    for name in vectored ring-reap; do
+        program -1 "$name" missing/demo
+        assert_output ""
+        assert_error "$name: open missing/demo: $reason_ENOENT"
+        run -1 --separate-stderr without_override "$root/$chapter/$name" demo
+        assert_error "$name: open demo: $reason_EACCES"
+    done
+    same demo "$(<demo)" text
+}
+
+@test "over the file size limit each program names the write that failed" {
+    limited 40 vectored demo
+    same status "$status" 1
+    assert_error "vectored: IOCB_CMD_PWRITEV record 2: *"
+    limited 8 ring-reap demo
+    same status "$status" 1
+    assert_error "ring-reap: IOCB_CMD_PWRITE block 2: $reason_EFBIG"
+    rm demo
+
+    # aio-copy leaves nothing.
+    data 200000 >src
+    limited 100 aio-copy src dst
+    same status "$status" 1
+    assert_error "aio-copy: fallocate dst: $reason_EFBIG"
+    # shellcheck disable=SC2016 # for the inner shell
+    AIO_FAULT='fallocate@1=EOPNOTSUPP' ended 60 \
+        bash -c 'ulimit -f 100; LD_PRELOAD=$1 exec "$2" src dst' bash \
+        "$root/tests/helpers/fault.so" "$root/$chapter/aio-copy"
+    same status "$status" 1
+    assert_error "aio-copy: IOCB_CMD_PWRITEV dst: $reason_EFBIG"
+    files src
+}
+
+@test "on a full disk each program names the write, and aio-copy cleans up" {
+    local fault call=fallocate
+
+    on_small_disk 40k "$root/$chapter/vectored" demo
+    same status "$status" 1
+    assert_error "vectored: IOCB_CMD_PWRITEV record 2: *"
+    on_small_disk 8k "$root/$chapter/ring-reap" demo
+    same status "$status" 1
+    assert_error "ring-reap: IOCB_CMD_PWRITE block 2: $reason_ENOSPC"
+
+    # shellcheck disable=SC2016 # for the inner shell
+    for fault in ' ' 'fallocate@1=EOPNOTSUPP'; do
+        AIO_FAULT=$fault on_small_disk 3m bash -c 'seq 300000 >src
+            LD_PRELOAD=$1 "$2" src dst 4 65536 >/dev/null
+            echo "status $?"; ls -A' \
+            bash "$root/tests/helpers/fault.so" "$root/$chapter/aio-copy"
+        assert_output $'status 1\nsrc'
+        assert_error "aio-copy: $call dst: $reason_ENOSPC"
+        call=IOCB_CMD_PWRITEV
+    done
+}
+
+@test "where there is no AIO, and where output does not arrive, is a failure" {
+    local command
+
+    data 100 >src
+    for command in "vectored demo.1" "ring-reap demo.2" "aio-copy src dst"; do
+        # shellcheck disable=SC2086 # several
+        in_sandbox ENOSYS $command
+        same status "$status" 1
+        assert_error "${command%% *}: io_setup: $reason_ENOSYS"
+    done
+    files demo.1 demo.2 src
+    output_must_arrive "vectored demo.1" "ring-reap demo.2" "aio-copy src dst"
+    files demo.1 demo.2 dst src
 }
