@@ -12,7 +12,7 @@ eio='I*/[Oo]* error'
 # text SIZE: makes $text that many bytes, no word like another.
 text() {
     [[ ${long_text-} ]] ||
-        long_text=$(seq 1000000 1020000 | tr '\n' ' ')
+        long_text=$(seq -s ' ' 1000000 1012500)
     text=${long_text:0:$1}
 }
 
@@ -61,7 +61,7 @@ struct io_event, 32 bytes:
     file_is demo.txt $'Hello, asynchronous world!\n'
 }
 
-@test "single-write writes TEXT of any size, and res is that size" {
+@test "single-write replaces a file by TEXT of any size, and res is that size" {
     local size
 
     for size in 0 1 4095 4096 4097; do
@@ -75,110 +75,22 @@ struct io_event, 32 bytes:
         assert_line "  aio_nbytes *[ ]$size  bytes"
         assert_line "  res *[ ]$size  bytes written, or a negative errno"
     done
-}
 
-@test "single-write empties a file that was longer, and makes a new one" {
+    # A file that was longer, and one that was not there.
     text 5000
-    echo "$text" >demo.txt
-    program -0 single-write demo.txt short
-    file_is demo.txt short
+    echo "$text" >longer.txt
     umask 022
-    program -0 single-write new.txt ''
+    start longer single-write longer.txt short
+    start new single-write new.txt ''
+    finish longer 0
+    file_is longer.txt short
+    finish new 0
     same mode "$(stat -c '%a %s' new.txt)" "644 0"
-}
-
-@test "single-write: a file that cannot be opened is one line with its name" {
-    mkdir folder
-    touch read-only.txt
-    chmod 444 read-only.txt
-    program -1 single-write missing/demo.txt
-    assert_output ""
-    assert_error "single-write: open missing/demo.txt: No such file or\
- directory"
-    program -1 single-write folder
-    assert_error "single-write: open folder: Is a directory"
-    program -1 single-write ''
-    assert_error "single-write: open : No such file or directory"
-    run -1 --separate-stderr without_override \
-        "$root/02-single-write/single-write" read-only.txt
-    assert_error "single-write: open read-only.txt: Permission denied"
-}
-
-@test "single-write to /dev/full: that device has no asynchronous write" {
-    program -1 single-write /dev/full
-    assert_error "single-write: io_submit: Invalid argument"
-}
-
-@test "single-write over ulimit -f: a short write, then EFBIG" {
-    text 1500
-    limited 1 single-write demo.txt "$text"
-    same status "$status" 1
-    assert_error "single-write: IOCB_CMD_PWRITE demo.txt: only 1024 of 1500\
- bytes written: $eio"
-    file_is demo.txt "${text:0:1024}"
-    limited 0 single-write demo.txt x
-    same status "$status" 1
-    assert_error "single-write: IOCB_CMD_PWRITE demo.txt: File too large"
-    file_is demo.txt ""
-}
-
-@test "single-write to a full disk: ENOSPC is in the event" {
-    # shellcheck disable=SC2016 # for the inner shell
-    on_small_disk 8k bash -c 'head -c 8192 /dev/zero >all; exec "$@"' bash \
-        "$root/02-single-write/single-write" demo.txt
-    same status "$status" 1
-    assert_line "io_submit: 1 request taken"
-    assert_error "single-write: IOCB_CMD_PWRITE demo.txt: No space left on\
- device"
-}
-
-@test "single-write where there is no AIO keeps to one line" {
-    in_sandbox ENOSYS single-write demo.txt
-    same status "$status" 1
-    assert_error "single-write: io_setup: Function not implemented"
-    in_sandbox EPERM single-write demo.txt
-    assert_error "single-write: io_setup: Operation not permitted"
-}
-
-@test "single-write names each call that fails" {
-    each_call_fails EAGAIN "Resource temporarily unavailable" \
-        "single-write demo.txt" "open@1 demo.txt" io_setup@1 io_submit@1 \
-        io_getevents@1 io_destroy@1 "close@1 demo.txt"
-}
-
-@test "single-write: an error in the event is an error" {
-    local write="single-write: IOCB_CMD_PWRITE demo.txt"
-
-    AIO_FAULT='io_getevents@1=res=-ENOSPC' start nospc single-write demo.txt
-    AIO_FAULT='io_getevents@1=res=26' start short single-write demo.txt
-    AIO_FAULT='io_getevents@1=res=0' start nothing single-write demo.txt
-    finish nospc 1
-    assert_line "  res            -28  bytes written, or a negative errno"
-    assert_error "$write: No space left on device"
-    finish short 1
-    assert_error "$write: only 26 of 27 bytes written: $eio"
-    finish nothing 1
-    assert_error "$write: only 0 of 27 bytes written: $eio"
-}
-
-@test "single-write waits again after EINTR" {
-    AIO_FAULT='io_getevents@1=EINTR io_getevents@2=EINTR' \
-        program -0 single-write demo.txt
-    assert_stderr ""
-    assert_line "io_getevents: 1 event"
-}
-
-@test "single-write: help and usage" {
-    assert_help single-write
-    assert_usage single-write
-    assert_usage single-write demo.txt text more
-    assert_usage single-write -x
-    [[ ! -e demo.txt ]]
 }
 
 # ---- single-read ----
 
-@test "single-read: all, short, and the end of the file" {
+@test "single-read: all, short, and the end, which comes before a bad buffer" {
     printf 'Hello, reader!\n' >demo.txt
     traced single-read demo.txt
     same calls "$trace" "\
@@ -196,6 +108,16 @@ io_destroy = 0"
 data: Hello, reader!.
 1 byte at 15: res 0, the end of the file
 into a constant: taken by io_submit, res -14, Bad address
+from descriptor -1: refused by io_submit, Bad file descriptor"
+
+    # At the end of the file no byte is copied to anywhere.
+    : >empty.txt
+    program -0 single-read empty.txt
+    assert_output "\
+64 bytes at 0: res 0, the end of the file
+data: 
+1 byte at 0: res 0, the end of the file
+into a constant: taken by io_submit, res 0, the end of the file
 from descriptor -1: refused by io_submit, Bad file descriptor"
 }
 
@@ -243,72 +165,6 @@ data: $4"
     assert_line "1048576 bytes at 1: res 1048576, all of it"
 }
 
-@test "single-read of an empty file: the end comes before the bad buffer" {
-    : >demo.txt
-    program -0 single-read demo.txt
-    assert_output "\
-64 bytes at 0: res 0, the end of the file
-data: 
-1 byte at 0: res 0, the end of the file
-into a constant: taken by io_submit, res 0, the end of the file
-from descriptor -1: refused by io_submit, Bad file descriptor"
-}
-
-@test "single-read: a file that cannot be read is one line with its name" {
-    touch secret.txt
-    chmod 0 secret.txt
-    program -1 single-read missing.txt
-    assert_output ""
-    assert_error "single-read: open missing.txt: No such file or directory"
-    run -1 --separate-stderr without_override \
-        "$root/02-single-write/single-read" secret.txt
-    assert_error "single-read: open secret.txt: Permission denied"
-    program -1 single-read .
-    assert_error "single-read: io_submit: Invalid argument"
-    echo >demo.txt
-    program -1 single-read demo.txt 9223372036854775807
-    assert_error "single-read: io_submit: Invalid argument"
-}
-
-@test "single-read names each call that fails" {
-    echo Hello >demo.txt
-    each_call_fails ENOSPC "No space left on device" "single-read demo.txt" \
-        "open@1 demo.txt" "fstat@1 demo.txt" malloc@1 io_setup@1 \
-        io_submit@1 io_submit@2 io_submit@3 io_getevents@1 io_getevents@2 \
-        io_getevents@3 io_destroy@1 "close@1 demo.txt"
-    in_sandbox ENOSYS single-read demo.txt
-    assert_error "single-read: io_setup: Function not implemented"
-}
-
-@test "single-read: an error in the event is an error, EINTR is none" {
-    echo Hello >demo.txt
-    AIO_FAULT='io_getevents@1=res=-ENOSPC' start nospc single-read demo.txt
-    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
-        start eintr single-read demo.txt 0 5
-    AIO_FAULT='io_getevents@1=res=3' start short single-read demo.txt 0 5
-    finish nospc 1
-    assert_output ""
-    assert_error "single-read: IOCB_CMD_PREAD demo.txt: No space left on device"
-    finish eintr 0
-    assert_line "5 bytes at 0: res 5, all of it"
-    finish short 0
-    assert_line "data: Hel"
-}
-
-@test "single-read: help and usage" {
-    assert_help single-read
-    assert_usage single-read
-    assert_usage single-read demo.txt 0 1 2
-    assert_usage single-read -x
-    assert_usage single-read demo.txt -1
-    same "first line" "${stderr%%$'\n'*}" \
-        "single-read: '-1' is not a number from 0 to 9223372036854775807"
-    assert_usage single-read demo.txt 0 1048577
-    same "first line" "${stderr%%$'\n'*}" \
-        "single-read: '1048577' is not a number from 0 to 1048576"
-    assert_usage single-read demo.txt 0 x
-}
-
 # ---- durable-write ----
 
 durable_output() {
@@ -343,7 +199,7 @@ io_destroy = 0"
     file_is demo.txt $'Hello, durable world!\n'
 }
 
-@test "durable-write writes TEXT of any size to any folder" {
+@test "durable-write: any TEXT, any folder; nothing is in the page cache only" {
     local size
 
     mkdir folder
@@ -360,16 +216,15 @@ io_destroy = 0"
     done
     finish absolute 0
     file_is folder/demo.txt short
-}
 
-@test "durable-write: nothing of the file is in the page cache only" {
+    # Blocks that are only in the page cache have no place on the disk yet.
     text 100000
     program -0 durable-write demo.txt "$text"
     run -0 "$BATS_FILE_TMPDIR/probe" delayed demo.txt
     assert_output 0
 }
 
-@test "durable-write syncs only after the event of the write" {
+@test "durable-write syncs only after the write's event; EINTR: waits again" {
     local event nospc="No space left on device"
 
     # The first event is the write's, the second the file's, the third the
@@ -378,6 +233,9 @@ io_destroy = 0"
         AIO_FAULT="io_getevents@$event=res=-ENOSPC" AIO_FAULT_LOG=log.$event \
             start $event durable-write demo.txt
     done
+    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
+        start eintr durable-write demo.txt
+    AIO_FAULT='io_submit@4=ENOSYS' start odd durable-write demo.txt
     finish 1 1
     assert_output ""
     assert_error "durable-write: IOCB_CMD_PWRITE demo.txt: $nospc"
@@ -390,65 +248,13 @@ io_destroy = 0"
     for event in 1 2 3; do
         same submitted "$(grep io_submit log.$event)" "io_submit $event"
     done
-}
 
-@test "durable-write: a file that cannot be made durable is no success" {
-    mkdir folder
-    touch read-only.txt
-    chmod 444 read-only.txt
-    program -1 durable-write missing/demo.txt
-    assert_error "durable-write: open missing/demo.txt: No such file or\
- directory"
-    program -1 durable-write folder
-    assert_error "durable-write: open folder: Is a directory"
-    run -1 --separate-stderr without_override \
-        "$root/02-single-write/durable-write" read-only.txt
-    assert_error "durable-write: open read-only.txt: Permission denied"
-    # A write to /dev/null succeeds, but there is no disk behind it.
-    program -1 durable-write /dev/null
-    assert_output "$(durable_output 22 | head -n 1)"
-    assert_error "durable-write: io_submit: Invalid argument"
-    AIO_FAULT='open@2=EACCES' program -1 durable-write folder/demo.txt
-    assert_error "durable-write: open folder: Permission denied"
-}
-
-@test "durable-write over ulimit -f: a short write, then EFBIG" {
-    text 1500
-    limited 1 durable-write demo.txt "$text"
-    same status "$status" 1
-    assert_output ""
-    assert_error "durable-write: IOCB_CMD_PWRITE demo.txt: only 1024 of 1500\
- bytes written: $eio"
-    limited 0 durable-write demo.txt x
-    same status "$status" 1
-    assert_error "durable-write: IOCB_CMD_PWRITE demo.txt: File too large"
-}
-
-@test "durable-write names each call that fails" {
-    each_call_fails ENOSPC "No space left on device" "durable-write demo.txt" \
-        "open@1 demo.txt" strdup@1 "open@2 ." io_setup@1 io_submit@1 \
-        io_submit@2 \
-        io_submit@3 io_getevents@1 io_getevents@2 io_getevents@3 pipe@1 \
-        io_destroy@1 close@1 close@2 "close@3 ." "close@4 demo.txt"
-    in_sandbox ENOSYS durable-write demo.txt
-    assert_error "durable-write: io_setup: Function not implemented"
-}
-
-@test "durable-write waits again after EINTR, and shows what is taken" {
-    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
-        start eintr durable-write demo.txt
-    AIO_FAULT='io_submit@4=ENOSYS' start odd durable-write demo.txt
     finish eintr 0
     assert_output "$(durable_output 22)"
+
+    # What is taken though it should not be is shown.
     finish odd 0
     assert_line "IOCB_CMD_FSYNC with a buffer: Function not implemented"
-}
-
-@test "durable-write: help and usage" {
-    assert_help durable-write
-    assert_usage durable-write
-    assert_usage durable-write demo.txt text more
-    assert_usage durable-write -x
 }
 
 # ---- wait-timeout ----
@@ -503,12 +309,191 @@ the same, min_nr 1, nr 4, into a variable: 1
 0 done, min_nr 2, nr 1: Invalid argument"
 }
 
-@test "wait-timeout names each call that fails" {
+# ---- All four programs ----
+
+@test "the programs of chapter 2 explain themselves, and name wrong numbers" {
+    local it
+
+    for it in single-write single-read durable-write; do
+        assert_help "$it"
+        assert_usage "$it"
+        assert_usage "$it" -x
+    done
+    assert_usage single-write demo.txt text more
+    assert_usage durable-write demo.txt text more
+    [[ ! -e demo.txt ]]
+
+    assert_usage single-read demo.txt 0 1 2
+    assert_usage single-read demo.txt 0 x
+    assert_usage single-read demo.txt -1
+    same "first line" "${stderr%%$'\n'*}" \
+        "single-read: '-1' is not a number from 0 to 9223372036854775807"
+    assert_usage single-read demo.txt 0 1048577
+    same "first line" "${stderr%%$'\n'*}" \
+        "single-read: '1048577' is not a number from 0 to 1048576"
+
+    assert_help wait-timeout
+    assert_usage wait-timeout more
+}
+
+@test "chapter 2: a file that cannot be opened is one line with its name" {
+    local it no_such="No such file or directory"
+
+    mkdir folder
+    : >read-only.txt
+    : >secret.txt
+    chmod 444 read-only.txt
+    chmod 0 secret.txt
+    for it in single-write durable-write; do
+        program -1 "$it" missing/demo.txt
+        assert_output ""
+        assert_error "$it: open missing/demo.txt: $no_such"
+        program -1 "$it" folder
+        assert_error "$it: open folder: Is a directory"
+        run -1 --separate-stderr without_override "$root/$chapter/$it" \
+            read-only.txt
+        assert_error "$it: open read-only.txt: Permission denied"
+    done
+    program -1 single-write ''
+    assert_error "single-write: open : $no_such"
+    AIO_FAULT='open@2=EACCES' program -1 durable-write folder/demo.txt
+    assert_error "durable-write: open folder: Permission denied"
+
+    program -1 single-read missing.txt
+    assert_output ""
+    assert_error "single-read: open missing.txt: $no_such"
+    run -1 --separate-stderr without_override "$root/$chapter/single-read" \
+        secret.txt
+    assert_error "single-read: open secret.txt: Permission denied"
+}
+
+@test "io_submit is EINVAL: write /dev/full, read a folder, sync /dev/null" {
+    program -1 single-write /dev/full
+    assert_error "single-write: io_submit: Invalid argument"
+
+    program -1 single-read .
+    assert_error "single-read: io_submit: Invalid argument"
+    # So is a read over the last possible byte.
+    echo >demo.txt
+    program -1 single-read demo.txt 9223372036854775807
+    assert_error "single-read: io_submit: Invalid argument"
+
+    # A write to /dev/null succeeds, but there is no disk behind it.
+    program -1 durable-write /dev/null
+    assert_output "$(durable_output 22 | head -n 1)"
+    assert_error "durable-write: io_submit: Invalid argument"
+}
+
+@test "the file size limit is a short count, then EFBIG in the event" {
+    local it
+
+    fact event_limit "res 4096
+res EFBIG"
+
+    # The programs see both.
+    text 1500
+    for it in single-write durable-write; do
+        limited 1 "$it" "$it.short" "$text"
+        same status "$status" 1
+        assert_error "$it: IOCB_CMD_PWRITE $it.short: only 1024 of 1500 bytes\
+ written: $eio"
+        [[ $it != durable-write ]] || assert_output ""
+        limited 0 "$it" "$it.none" x
+        same status "$status" 1
+        assert_error "$it: IOCB_CMD_PWRITE $it.none: File too large"
+    done
+    file_is single-write.short "${text:0:1024}"
+    file_is single-write.none ""
+}
+
+@test "a full disk is a short count, then ENOSPC in the event" {
+    on_small_disk 64k "$BATS_FILE_TMPDIR/probe" event_full
+    assert_stderr ""
+    assert_output "short: yes
+res ENOSPC"
+
+    # shellcheck disable=SC2016 # for the inner shell
+    on_small_disk 8k bash -c 'head -c 8192 /dev/zero >all; exec "$@"' bash \
+        "$root/$chapter/single-write" demo.txt
+    same status "$status" 1
+    assert_line "io_submit: 1 request taken"
+    assert_error "single-write: IOCB_CMD_PWRITE demo.txt: No space left on\
+ device"
+}
+
+@test "chapter 2: where there is no AIO one line of each program says so" {
+    local it
+
+    echo Hello >demo.txt
+    for it in "single-write demo.txt" "single-read demo.txt" \
+        "durable-write demo.txt" wait-timeout; do
+        # shellcheck disable=SC2086 # a name and its argument
+        in_sandbox ENOSYS $it
+        same status "$status" 1
+        assert_error "${it% *}: io_setup: Function not implemented"
+    done
+    in_sandbox EPERM single-write demo.txt
+    same status "$status" 1
+    assert_error "single-write: io_setup: Operation not permitted"
+}
+
+@test "single-write and single-read name each call that fails" {
+    each_call_fails EAGAIN "Resource temporarily unavailable" \
+        "single-write demo.txt" "open@1 demo.txt" io_setup@1 io_submit@1 \
+        io_getevents@1 io_destroy@1 "close@1 demo.txt"
+
+    echo Hello >read.txt
+    each_call_fails ENOSPC "No space left on device" "single-read read.txt" \
+        "open@1 read.txt" "fstat@1 read.txt" malloc@1 io_setup@1 \
+        io_submit@1 io_submit@2 io_submit@3 io_getevents@1 io_getevents@2 \
+        io_getevents@3 io_destroy@1 "close@1 read.txt"
+}
+
+@test "durable-write and wait-timeout name each call that fails" {
+    each_call_fails ENOSPC "No space left on device" "durable-write demo.txt" \
+        "open@1 demo.txt" strdup@1 "open@2 ." io_setup@1 \
+        io_submit@1 io_submit@2 io_submit@3 io_getevents@1 io_getevents@2 \
+        io_getevents@3 pipe@1 io_destroy@1 close@1 close@2 "close@3 ." \
+        "close@4 demo.txt"
+
     each_call_fails ENOSPC "No space left on device" wait-timeout pipe@1 \
         io_setup@1 io_submit@1 io_submit@9 sigaction@1 setitimer@1 \
         setitimer@2 io_destroy@1 close@1 close@2
-    in_sandbox ENOSYS wait-timeout
-    assert_error "wait-timeout: io_setup: Function not implemented"
+}
+
+@test "an error in the event is an error, so is a short write; EINTR is none" {
+    local write="single-write: IOCB_CMD_PWRITE demo.txt"
+    local nospc="No space left on device"
+
+    AIO_FAULT='io_getevents@1=res=-ENOSPC' start nospc single-write demo.txt
+    AIO_FAULT='io_getevents@1=res=26' start short single-write demo.txt
+    AIO_FAULT='io_getevents@1=res=0' start nothing single-write demo.txt
+    AIO_FAULT='io_getevents@1=EINTR io_getevents@2=EINTR' \
+        start eintr single-write demo.txt
+    finish nospc 1
+    assert_line "  res            -28  bytes written, or a negative errno"
+    assert_error "$write: $nospc"
+    finish short 1
+    assert_error "$write: only 26 of 27 bytes written: $eio"
+    finish nothing 1
+    assert_error "$write: only 0 of 27 bytes written: $eio"
+    finish eintr 0
+    assert_stderr ""
+    assert_line "io_getevents: 1 event"
+
+    # A read may be short: that is the file's end.
+    echo Hello >read.txt
+    AIO_FAULT='io_getevents@1=res=-ENOSPC' start nospc single-read read.txt
+    AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
+        start eintr single-read read.txt 0 5
+    AIO_FAULT='io_getevents@1=res=3' start short single-read read.txt 0 5
+    finish nospc 1
+    assert_output ""
+    assert_error "single-read: IOCB_CMD_PREAD read.txt: $nospc"
+    finish eintr 0
+    assert_line "5 bytes at 0: res 5, all of it"
+    finish short 0
+    assert_line "data: Hel"
 }
 
 @test "no program is a success if its output does not arrive" {
@@ -517,29 +502,18 @@ the same, min_nr 1, nr 4, into a variable: 1
         "durable-write demo.txt" wait-timeout
 }
 
-@test "wait-timeout: help and usage" {
-    assert_help wait-timeout
-    assert_usage wait-timeout more
-}
-
 # ---- Facts: io_submit, the call ----
 
-@test "io_submit: a bad context is EINVAL, even with nr 0" {
+@test "io_submit: bad context (even nr 0), nr < 0: EINVAL; bad list: EFAULT" {
     fact submit_bad_context "EINVAL
 EINVAL
 EINVAL"
-}
-
-@test "io_submit: nr below 0 is EINVAL" {
     fact submit_negative EINVAL
+    fact submit_bad_list EFAULT
 }
 
 @test "io_submit: nr 0 returns 0, and the list is not looked at" {
     fact submit_nothing 0
-}
-
-@test "io_submit: an unreadable list is EFAULT" {
-    fact submit_bad_list EFAULT
 }
 
 @test "io_submit: syscall() with the int -1 for nr succeeds" {
@@ -558,13 +532,10 @@ EBADF
 1"
 }
 
-@test "io_submit copies the iocb, and the event has its address" {
+@test "io_submit copies the iocb (the event has its address), and the iovecs" {
     fact submit_copies_iocb "data 42
 obj the same
 POLLIN set"
-}
-
-@test "io_submit copies the iovec array" {
     fact submit_copies_iovec "res 8192
 xx"
 }
@@ -595,16 +566,15 @@ aio_offset: EINVAL
 nothing: 1"
 }
 
-@test "an unreadable iocb is EFAULT" {
+@test "an iocb that cannot be read, or not be written to, is EFAULT" {
     fact submit_bad_iocb EFAULT
+    fact iocb_read_only EFAULT
 }
 
-@test "aio_reserved2 that is not 0 is EINVAL" {
+@test "EINVAL: aio_reserved2 not 0; aio_nbytes, aio_offset negative as signed" {
     fact iocb_reserved2 EINVAL
-}
-
-@test "aio_nbytes that is negative as signed is EINVAL" {
     fact iocb_nbytes EINVAL
+    fact iocb_offset EINVAL
 }
 
 @test "no free slot is EAGAIN, done or not, until an event is reaped" {
@@ -613,24 +583,19 @@ EAGAIN
 1"
 }
 
-@test "a bad descriptor is EBADF, before the opcode is looked at" {
+@test "EBADF: a bad descriptor, before the opcode; O_PATH; the wrong mode" {
     fact iocb_fd "EBADF
 EBADF
 EBADF"
-}
-
-@test "an O_PATH descriptor is EBADF" {
     fact iocb_path EBADF
+    fact iocb_mode "EBADF
+EBADF"
 }
 
 @test "IOCB_FLAG_RESFD: a bad descriptor is EBADF, no eventfd EINVAL" {
     fact iocb_resfd "EBADF
 EINVAL
 res 4"
-}
-
-@test "an iocb that cannot be written to is EFAULT" {
-    fact iocb_read_only EFAULT
 }
 
 @test "opcodes 4, 6 (NOOP), 9 and above are EINVAL" {
@@ -641,20 +606,12 @@ EINVAL
 EINVAL"
 }
 
-@test "IOCB_FLAG_IOPRIO: a bad class is EINVAL, RT unprivileged EPERM" {
+@test "IOPRIO: a bad class EINVAL, RT EPERM; unknown aio_rw_flags EOPNOTSUPP" {
     fact iocb_ioprio "EINVAL
 EPERM
 res 1"
-}
-
-@test "an unknown bit in aio_rw_flags is EOPNOTSUPP" {
     fact iocb_rw_flags "EOPNOTSUPP
 EOPNOTSUPP"
-}
-
-@test "the wrong open mode is EBADF" {
-    fact iocb_mode "EBADF
-EBADF"
 }
 
 @test "reading a directory is EINVAL (but it can be synced)" {
@@ -668,10 +625,6 @@ res 1
 EINVAL
 res 0
 EINVAL"
-}
-
-@test "a negative aio_offset is EINVAL" {
-    fact iocb_offset EINVAL
 }
 
 @test "FSYNC, FDSYNC: buf, nbytes, offset, rw_flags or a pipe are EINVAL" {
@@ -707,12 +660,9 @@ aio_key 0"
 
 # ---- Facts: errors in the event ----
 
-@test "a bad data buffer is EFAULT in the event" {
+@test "a bad data buffer: EFAULT in the event; one no process has: at once" {
     fact event_bad_buffer "res EFAULT
 res EFAULT"
-}
-
-@test "a data buffer where no process has memory is EFAULT at io_submit" {
     fact event_no_address EFAULT
 }
 
@@ -738,18 +688,6 @@ res 5"
     fact event_direct "$answer"
 }
 
-@test "the file size limit is a short count, then EFBIG in the event" {
-    fact event_limit "res 4096
-res EFBIG"
-}
-
-@test "a full disk is a short count, then ENOSPC in the event" {
-    on_small_disk 64k "$BATS_FILE_TMPDIR/probe" event_full
-    assert_stderr ""
-    assert_output "short: yes
-res ENOSPC"
-}
-
 @test "RWF_NOWAIT that would wait is EAGAIN in the event" {
     run --separate-stderr "$BATS_FILE_TMPDIR/probe" event_nowait
     [[ $output != EOPNOTSUPP ]] ||
@@ -763,12 +701,9 @@ res 0
 res 0"
 }
 
-@test "O_APPEND ignores aio_offset" {
+@test "O_APPEND ignores aio_offset, and the file position is not moved" {
     fact event_append "res 3
 size 8"
-}
-
-@test "the file position is not moved" {
     fact event_position "res 4
 res 4
 position 0"
@@ -776,9 +711,11 @@ position 0"
 
 # ---- Facts: io_getevents and io_pgetevents ----
 
-@test "io_getevents: a bad timeout is EFAULT, before the context" {
+@test "io_getevents: bad timeout EFAULT, first; bad events EFAULT, none lost" {
     fact getevents_bad_timeout "EFAULT
 EFAULT"
+    fact getevents_bad_events "EFAULT
+res 4"
 }
 
 @test "io_getevents: bad context or numbers are EINVAL; nr 0 returns 0" {
@@ -791,19 +728,11 @@ EINVAL
 res 4"
 }
 
-@test "io_getevents: bad events is EFAULT, and the event is not lost" {
-    fact getevents_bad_events "EFAULT
-res 4"
-}
-
-@test "io_getevents: the timespec is not updated" {
+@test "io_getevents: the timespec is not updated, not checked; < 0: for ever" {
     fact getevents_keeps_timeout "0
 1
 EINTR
 0.020000000 10.000000001"
-}
-
-@test "io_getevents: the timespec is not checked, a negative one is for ever" {
     fact getevents_odd_timeout "0
 EINTR"
 }
