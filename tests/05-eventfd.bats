@@ -7,10 +7,11 @@ load helpers/abreast
 chapter=05-eventfd
 
 setup_file() {
-    export probe=$BATS_FILE_TMPDIR/probe eio
+    export probe=$BATS_FILE_TMPDIR/probe eio enospc
 
     cp "$root/tests/helpers/probe-35" "$probe"
     eio=$("$probe" reason EIO)
+    enospc=$("$probe" reason ENOSPC)
 
     # What eventfd writes, made in another way.
     awk 'BEGIN {
@@ -79,31 +80,57 @@ signal after the wait, handled: 2
 io_pgetevents with an event: 1 event, handled: 3
 io_pgetevents with neither: 0 events, time-out, handled: 3'
 
-@test "the programs of chapter 5 explain themselves on request" {
+# ---- All three programs ----
+
+@test "the programs of chapter 5 explain themselves, and refuse bad arguments" {
     local it
 
     for it in eventfd poll-requests wait-signal; do
-        begin "$it" -h
-        begin "$it" --help
+        EXPECT=0 begin "$it" -h
+        EXPECT=0 begin "$it" --help
+        EXPECT=2 begin "$it" -x
     done
+    EXPECT=2 begin eventfd
+    EXPECT=2 begin eventfd demo 1
+    EXPECT=2 begin poll-requests demo
+    EXPECT=2 begin wait-signal demo
     while next; do
-        assert_status 0
-        assert_line "Usage: $name*"
-        assert_stderr ""
+        assert_status "$expect"
+        if [[ $expect == 0 ]]; then
+            assert_line "Usage: $name*"
+            assert_stderr ""
+        else
+            assert_output ""
+            [[ $stderr == "Usage: $name"* && ! -e $at/demo ]]
+        fi
     done
 }
 
-@test "the programs of chapter 5: wrong arguments are answered with the usage" {
-    begin eventfd
-    begin eventfd demo 1
-    begin eventfd -x
-    begin poll-requests demo
-    begin poll-requests -x
-    begin wait-signal demo
-    while next; do
-        assert_status 2
-        assert_output ""
-        [[ $stderr == "Usage: $name"* && ! -e $at/demo ]]
+@test "chapter 5: no AIO, or output that does not arrive, is an error" {
+    local it demo
+
+    for it in eventfd poll-requests wait-signal; do
+        [[ $it == eventfd ]] && demo=demo || demo=
+        fails "$it" "$demo" \
+            'io_setup@*=ENOSYS' 'io_setup: Function not implemented' \
+            'io_setup@*=EPERM' 'io_setup: Operation not permitted'
+        # All is written but the last.
+        fails "$it" "$demo" 'fflush@*=ENOSPC' "standard output: $enospc"
+    done
+    failed
+
+    for it in 'eventfd demo' poll-requests wait-signal; do
+        # shellcheck disable=SC2016 # the inner shell splits it
+        run -1 --separate-stderr bash -c 'exec $1 >/dev/full' - \
+            "$root/$chapter/$it"
+        assert_error "${it% *}: standard output: $enospc"
+
+        # What was printed stands ahead of an error.
+        # shellcheck disable=SC2086 # a name and its argument
+        AIO_FAULT='io_destroy@1=EIO' run -1 env \
+            LD_PRELOAD="$root/tests/helpers/fault.so" "$root/$chapter/"$it
+        [[ ${#lines[@]} -gt 2 ]]
+        same "the last line" "${lines[-1]}" "${it% *}: io_destroy: $eio"
     done
 }
 
@@ -141,35 +168,18 @@ io_destroy"
     done
 }
 
-@test "eventfd: io_submit may take any number of the requests" {
+@test "eventfd: partial io_submit or io_getevents and EINTR change nothing" {
     local n
 
+    # io_submit may take any number of the requests, and so may io_getevents
+    # of the events: the ring is drained.
     for n in 1 2 3 4 5 6 7; do
         AIO_FAULT="io_submit@*=short=$n" LOG=yes EXPECT=$(((7 + n) / n)) \
             begin eventfd demo
     done
-    while next; do
-        assert_status 0
-        assert_written "$at"
-        same "calls of io_submit" "$(calls io_submit)" "$expect"
-    done
-}
-
-@test "eventfd drains the ring, whatever one io_getevents returns" {
-    local n
-
     for n in 1 2 3 7; do
         AIO_FAULT="io_getevents@*=short=$n" begin eventfd demo
     done
-    while next; do
-        assert_status 0
-        assert_written "$at"
-    done
-}
-
-@test "EINTR in epoll_wait, io_submit or io_getevents: again" {
-    local n
-
     for n in 1 2 3; do
         AIO_FAULT="epoll_wait@$n=EINTR" begin eventfd demo
         AIO_FAULT="io_getevents@$n=EINTR" begin eventfd demo
@@ -178,31 +188,29 @@ io_destroy"
     while next; do
         assert_status 0
         assert_written "$at"
+        [[ ! $expect ]] ||
+            same "calls of io_submit" "$(calls io_submit)" "$expect"
     done
 }
 
-@test "eventfd: a write that is short or fails is an error" {
+@test "eventfd: a short or failed write is an error; so are lost events, data" {
     fails eventfd demo io_getevents@1=res=-EIO "IOCB_CMD_PWRITE demo: $eio" \
         io_getevents@1=res=65535 "IOCB_CMD_PWRITE demo: $eio" \
         io_getevents@1=res=0 "IOCB_CMD_PWRITE demo: $eio" \
         'io_getevents@*=short=1 io_submit@1=EIO' "io_submit: $eio"
+
+    # A loop in which nothing happens any more ends, and reading back finds
+    # what was not written.
+    fails eventfd demo epoll_wait@1=short=0 \
+        "epoll_wait: $("$probe" reason ETIMEDOUT)"
+    fails eventfd /dev/zero '' "read back block 0 of /dev/zero: $eio"
     failed
+
     run -1 --separate-stderr bash -c 'ulimit -f 128 && exec "$@"' - \
         "$root/$chapter/eventfd" demo
     assert_error "eventfd: IOCB_CMD_PWRITE demo: $("$probe" reason EFBIG)"
     same bytes "$(stat -c %s demo)" 131072
-    head -c 131072 "$BATS_FILE_TMPDIR/blocks" | cmp - demo
-}
-
-@test "eventfd: a loop in which nothing happens any more ends" {
-    fails eventfd demo epoll_wait@1=short=0 \
-        "epoll_wait: $("$probe" reason ETIMEDOUT)"
-    failed
-}
-
-@test "eventfd: reading back finds what was not written" {
-    fails eventfd /dev/zero '' "read back block 0 of /dev/zero: $eio"
-    failed
+    cmp -n 131072 "$BATS_FILE_TMPDIR/blocks" demo
 }
 
 @test "eventfd: a missing folder, a folder, a file that must not be written" {
@@ -214,18 +222,6 @@ io_destroy"
     failed
     run -1 --separate-stderr without_override "$root/$chapter/eventfd" mine
     assert_error "eventfd: open mine: Permission denied"
-}
-
-@test "no AIO in this kernel, or not in this sandbox: chapter 5" {
-    local it
-
-    for it in eventfd poll-requests wait-signal; do
-        [[ $it == eventfd ]] && demo=demo || demo=
-        fails "$it" "$demo" \
-            'io_setup@*=ENOSYS' 'io_setup: Function not implemented' \
-            'io_setup@*=EPERM' 'io_setup: Operation not permitted'
-    done
-    failed
 }
 
 @test "each call of eventfd that fails is named" {
@@ -260,48 +256,15 @@ io_destroy"
         calls fclose)" "1 6 1"
 }
 
-@test "chapter 5: what was printed stands ahead of the error" {
-    local it
+# ---- The eventfd ----
 
-    for it in 'eventfd demo' poll-requests wait-signal; do
-        # shellcheck disable=SC2086 # a name and its argument
-        AIO_FAULT='io_destroy@1=EIO' run -1 env \
-            LD_PRELOAD="$root/tests/helpers/fault.so" "$root/$chapter/"$it
-        [[ ${#lines[@]} -gt 2 ]]
-        same "the last line" "${lines[-1]}" "${it% *}: io_destroy: $eio"
-    done
-}
-
-@test "chapter 5: output that can't be written is an error" {
-    local it
-
-    for it in 'eventfd demo' poll-requests wait-signal; do
-        # shellcheck disable=SC2016 # the inner shell splits it
-        run -1 --separate-stderr bash -c 'exec $1 >/dev/full' - \
-            "$root/$chapter/$it"
-        assert_error "${it% *}: standard output: $("$probe" reason ENOSPC)"
-        # All is written but the last.
-        # shellcheck disable=SC2086 # a name and its argument
-        AIO_FAULT='fflush@*=ENOSPC' program -1 $it
-        assert_error "${it% *}: standard output: $("$probe" reason ENOSPC)"
-    done
-}
-
-@test "the eventfd counts completions: 8 of them, one read, 8, then nothing" {
-    run -0 "$probe" counter sum
-    assert_line "read: 8"
-    same "the second read" "${lines[1]}" "read: EAGAIN"
-}
-
-@test "reading the eventfd takes no event out of the ring" {
+@test "an eventfd counts completions; reading reaps none, reaping reads none" {
     run -0 "$probe" counter sum
     assert_output "read: 8
 read: EAGAIN
 events: 8
 events left: 0"
-}
 
-@test "reaping events does not touch the eventfd's counter" {
     run -0 "$probe" counter reaped
     assert_output "events: 8
 read: 8
@@ -317,32 +280,22 @@ events: 8
 events left: 0"
 }
 
-# ---- poll-requests ----
-
 @test "an eventfd can count for two contexts, a context for two eventfds" {
     run -0 "$probe" shared-eventfd
     assert_output "of both contexts: 2, the other eventfd: 1"
 }
 
-@test "a pipe and a socket are served by one io_submit and one io_getevents" {
-    LOG=yes begin poll-requests
-    next
-    assert_status 0
-    assert_stderr ""
-    assert_output "$poll_output"
+# ---- poll-requests ----
 
-    # A turn in which all requests still wait needs no io_submit.
-    same "io_submit, io_getevents" "$(calls io_submit) $(calls io_getevents)" \
-        "7 10"
-    same "io_setup, io_destroy, close" "$(calls io_setup) $(
-        calls io_destroy) $(calls close)" "1 1 4"
-}
-
-@test "a POLL request is answered once: it must be submitted again" {
+@test "a POLL is answered once; one io_submit asks again for pipe and socket" {
     local pipe='poll pipe:r 1 data=pointer'
     local socket='poll socket 1 data=pointer'
 
     traced poll-requests
+    assert_output "$poll_output"
+
+    # A turn in which all requests still wait needs no io_submit, and one
+    # io_getevents waits for both.
     same calls "$trace" "\
 io_setup 2 = 0
 io_submit 1 = 1: pread pipe:r 1@0
@@ -363,13 +316,9 @@ io_submit 2 = 2: $pipe, $socket
 io_getevents 1 2 10.000000000 = 1
 io_getevents 1 2 10.000000000 = 1
 io_destroy = 0"
-    assert_line "POLL on an empty pipe: 0 events"
-    assert_line "two messages: 1 event"
-    assert_line "asked again: 1 event"
-    assert_line "  pipe: POLLIN, one, two"
 }
 
-@test "poll-requests: EINTR and partial counts change nothing" {
+@test "poll-requests and wait-signal: EINTR and partial counts change nothing" {
     local n
 
     for n in 1 2 3 4 5 6 7 8 9 10; do
@@ -378,14 +327,25 @@ io_destroy = 0"
     done
     AIO_FAULT='io_submit@*=short=1' begin poll-requests
     AIO_FAULT='io_getevents@*=short=1' begin poll-requests
+
+    # Another signal than the one waited for: wait again.
+    for n in 1 2 3; do
+        AIO_FAULT="io_pgetevents@$n=EINTR" begin wait-signal
+    done
+    AIO_FAULT='io_getevents@1=EINTR' begin wait-signal
+
     while next; do
         assert_status 0
-        assert_output "$poll_output"
+        if [[ $name == poll-requests ]]; then
+            assert_output "$poll_output"
+        else
+            assert_output "$signal_output"
+        fi
         [[ ! $expect ]] || same io_getevents "$(calls io_getevents)" "$expect"
     done
 }
 
-@test "each call of poll-requests that fails is named" {
+@test "each call of poll-requests or wait-signal that fails is named" {
     local n
 
     fails poll-requests '' io_setup@1=EIO "io_setup: $eio" \
@@ -401,98 +361,10 @@ io_destroy = 0"
         fails poll-requests '' "io_submit@$n=EIO" "io_submit: $eio" \
             "io_getevents@$n=EIO" "io_getevents: $eio"
     done
-    failed
-}
 
-@test "poll-requests: an answer that does not come is told, not waited for" {
+    # An answer that does not come is told, not waited for.
     fails poll-requests '' io_getevents@5=short=0 \
         "io_getevents: $("$probe" reason ETIMEDOUT)"
-    failed
-}
-
-@test "PREAD on an empty O_NONBLOCK pipe or socket: the event says EAGAIN" {
-    run -0 "$probe" "done"
-    assert_line "pipe, empty: EAGAIN"
-    assert_line "socket, empty: EAGAIN"
-}
-
-@test "PREAD from a pipe or socket is done when io_submit returns" {
-    run -0 "$probe" "done"
-    assert_line "pipe, with data: 4"
-    assert_line "socket, with data: 4"
-}
-
-@test "PREAD on an empty pipe that may wait: io_submit itself waits" {
-    run -0 timeout 10 "$probe" blocked read
-    assert_output "io_submit: 1, after an alarm: yes
-event: EINTR"
-}
-
-@test "PWRITE to a full pipe that may wait: io_submit itself waits" {
-    run -0 timeout 10 "$probe" blocked write
-    assert_output "io_submit: 1, after an alarm: yes
-event: EINTR"
-}
-
-@test "a POLL is answered when it comes true, with poll's mask in res" {
-    run -0 timeout 20 "$probe" poll-masks
-    assert_output "POLLIN|POLLOUT: POLLIN 0, POLLOUT 1
-POLLIN, nothing there: 0 events
-POLLIN, written to: POLLIN 1
-no events asked for: 0 events
-the other end closed: POLLHUP 1"
-}
-
-# ---- wait-signal ----
-
-@test "io_pgetevents: a signal that came just before the wait ends it" {
-    local mask
-
-    traced wait-signal
-    assert_output "$signal_output"
-    # As the shell's, for SIGUSR1 is not blocked there.
-    mask=mask=$(awk '/^SigBlk/ { print $2 }' /proc/self/status)
-    same calls "$trace" "\
-sigaction 10 0:
-io_setup 1 = 0
-io_getevents 1 1 0.020000000 = 0
-io_pgetevents 1 1 10.000000000 $mask = -4
-io_submit 1 = 1: poll pipe:r 1
-io_pgetevents 1 1 10.000000000 $mask = 1
-io_pgetevents 1 1 0.020000000 $mask = 0
-io_destroy = 0"
-}
-
-@test "io_getevents: a signal that came just before the wait is missed" {
-    program -0 wait-signal
-    assert_line "unblock, then io_getevents: 0 events, time-out, handled: 1"
-}
-
-@test "wait-signal does not depend on what it is started with" {
-    local run
-
-    for run in "trap '' USR1" 'ulimit -s 256'; do
-        run -0 --separate-stderr bash -c "$run"' && exec "$@"' - \
-            "$root/$chapter/wait-signal"
-        assert_output "$signal_output"
-    done
-}
-
-@test "another signal than the one waited for: wait again" {
-    local n
-
-    for n in 1 2 3; do
-        AIO_FAULT="io_pgetevents@$n=EINTR" begin wait-signal
-    done
-    AIO_FAULT='io_getevents@1=EINTR' begin wait-signal
-    while next; do
-        assert_status 0
-        assert_output "$signal_output"
-    done
-}
-
-@test "each call of wait-signal that fails is named" {
-    local n
 
     fails wait-signal '' sigaction@1=EIO "sigaction: $eio" \
         io_setup@1=EIO "io_setup: $eio" io_submit@1=EIO "io_submit: $eio" \
@@ -508,7 +380,71 @@ io_destroy = 0"
         fails wait-signal '' "sigprocmask@$n=EIO" "sigprocmask: $eio"
     done
     failed
+
+    LOG=yes begin poll-requests
+    next
+    same "io_setup, io_destroy, close" "$(calls io_setup) $(
+        calls io_destroy) $(calls close)" "1 1 4"
     LOG=yes begin wait-signal
     next
     same "io_destroy, close" "$(calls io_destroy) $(calls close)" "1 2"
+}
+
+@test "PREAD, O_NONBLOCK pipe or socket: done by io_submit; empty: EAGAIN" {
+    run -0 "$probe" "done"
+    assert_line "pipe, with data: 4"
+    assert_line "socket, with data: 4"
+    assert_line "pipe, empty: EAGAIN"
+    assert_line "socket, empty: EAGAIN"
+}
+
+@test "PREAD, PWRITE on a pipe that may wait: io_submit itself waits" {
+    local what
+
+    # An empty pipe to read, or a full one to write.
+    for what in read write; do
+        run -0 timeout 10 "$probe" blocked "$what"
+        assert_output "io_submit: 1, after an alarm: yes
+event: EINTR"
+    done
+}
+
+@test "a POLL is answered when it comes true, with poll's mask in res" {
+    run -0 timeout 20 "$probe" poll-masks
+    assert_output "POLLIN|POLLOUT: POLLIN 0, POLLOUT 1
+POLLIN, nothing there: 0 events
+POLLIN, written to: POLLIN 1
+no events asked for: 0 events
+the other end closed: POLLHUP 1"
+}
+
+# ---- wait-signal ----
+
+@test "a signal before the wait: missed by io_getevents, ends io_pgetevents" {
+    local mask
+
+    traced wait-signal
+    assert_output "$signal_output"
+    assert_line "unblock, then io_getevents: 0 events, time-out, handled: 1"
+    # As the shell's, for SIGUSR1 is not blocked there.
+    mask=mask=$(awk '/^SigBlk/ { print $2 }' /proc/self/status)
+    same calls "$trace" "\
+sigaction 10 0:
+io_setup 1 = 0
+io_getevents 1 1 0.020000000 = 0
+io_pgetevents 1 1 10.000000000 $mask = -4
+io_submit 1 = 1: poll pipe:r 1
+io_pgetevents 1 1 10.000000000 $mask = 1
+io_pgetevents 1 1 0.020000000 $mask = 0
+io_destroy = 0"
+}
+
+@test "wait-signal does not depend on what it is started with" {
+    local run
+
+    for run in "trap '' USR1" 'ulimit -s 256'; do
+        run -0 --separate-stderr bash -c "$run"' && exec "$@"' - \
+            "$root/$chapter/wait-signal"
+        assert_output "$signal_output"
+    done
 }
