@@ -65,14 +65,25 @@ static int trace = -1;
 static int contexts, pid;
 static atomic_int blocks;
 
+/* Each line is written in one go, when it ends or gets too long. */
 static void note(const char *format, ...)
 {
+    static _Thread_local char line[4096];
+    static _Thread_local size_t used;
+    size_t room = sizeof(line) - used;
     va_list args;
+    int length;
 
     va_start(args, format);
-    if (trace != -1)
-        vdprintf(trace, format, args);
+    length = vsnprintf(line + used, room, format, args);
     va_end(args);
+    if (length > 0)
+        used += (size_t)length < room ? (size_t)length : room - 1;
+    if (used > 0 && (line[used - 1] == '\n' || used > sizeof(line) / 2)) {
+        if (trace != -1 && write(trace, line, used) == -1)
+            abort();
+        used = 0;
+    }
 }
 
 /*

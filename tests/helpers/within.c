@@ -6,10 +6,12 @@
  * What timeout(1) and env(1) do, but in one process and without a fork, for
  * the tests run hundreds of programs. The alarm stays set over execve(), and
  * SIGALRM ends a program that does not mind it (status 142 of the shell). A
- * program that has alarms of its own has no limit any more.
+ * program that has alarms of its own has no limit any more. Signals that are
+ * ignored here (nohup make test) are not in the program.
  */
 #define _GNU_SOURCE
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,8 @@ int main(int argc, char *argv[])
         return 2;
     }
 
+    for (int signo = 1; signo < NSIG; signo++)
+        signal(signo, SIG_DFL);
     alarm((unsigned)atoi(argv[1]));
     execvp(argv[i], argv + i);
     perror(argv[i]);
