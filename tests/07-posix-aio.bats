@@ -190,6 +190,7 @@ sigaction@1=EINVAL: sigaction: Invalid argument
 sigprocmask@1=EINVAL: sigprocmask: Invalid argument
 aio_read@2=EINVAL: aio_read demo.txt: Invalid argument
 ppoll@1=EINVAL: ppoll: Invalid argument
+ppoll@1=short=0: ppoll: $etimedout
 sem_init@1=ENOSYS: sem_init: Function not implemented
 aio_read@3=EAGAIN: aio_read demo.txt: Resource temporarily unavailable
 clock_gettime@1=EINVAL: clock_gettime: Invalid argument
@@ -215,10 +216,12 @@ sigprocmask@1=EINVAL: sigprocmask: Invalid argument
 sigaction@1=EINVAL: sigaction: Invalid argument
 aio_write@2=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 ppoll@1=EINVAL: ppoll: Invalid argument
+ppoll@1=short=0: ppoll: $etimedout
 aio_write@5=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 sigtimedwait@2=EAGAIN: sigtimedwait: Resource temporarily unavailable
 signalfd@1=EMFILE: signalfd: $emfile
 ppoll@4=EINVAL: ppoll: Invalid argument
+ppoll@4=short=0: ppoll: $etimedout
 read@1=EIO: read signalfd: $eio
 END
 }

@@ -261,6 +261,9 @@ static function *find(const char *name)
 #define ALSO_SIZED(id, other)                                               \
     FUNCTION(fault_##other, #other, id, MINUS_1, c = at_most(&fault, c), )
 
+/* short=0 is a wait in which nothing has happened. */
+#define WAIT(name) CALL(name, #name, SHORT) ALSO(name, name, MINUS_1)
+
 /* Memory counts only if the program itself makes the call. */
 #define MEMORY(name, failure)                                               \
     CALL(name, #name, 0)                                                    \
@@ -313,7 +316,7 @@ INT64(mmap) INT(munmap) INT(mincore) POINTER(strdup)
 
 /* Events. */
 SIZED(epoll_wait)
-INT(epoll_create1) INT(epoll_ctl) INT(poll) INT(ppoll) INT(eventfd)
+INT(epoll_create1) INT(epoll_ctl) WAIT(poll) WAIT(ppoll) INT(eventfd)
 INT(timerfd_create) INT(timerfd_settime) INT(pipe) INT(pipe2) INT(socketpair)
 
 /* Processes, signals, time. */

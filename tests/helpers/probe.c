@@ -397,43 +397,56 @@ static void setup_read_only(void)
 }
 
 /*
- * How aio-nr changes: with three contexts, when they are destroyed, with
- * those of a child, and when it has ended. Others use AIO meanwhile, so a
- * wrong difference is asked for again.
+ * How aio-nr changes: with three contexts, when one is destroyed, and when a
+ * process ends that has one. Others use AIO meanwhile, all the time where a
+ * class does: look at it without a pause, for steps of no usual size.
  */
 static void aio_nr_counts(void)
 {
-    long with = 0, destroyed = 0, left_over = 0;
+    enum { NR = 777 };
+    static const char *const ways[] = { "one destroyed", "a process ended" };
+    long more = 0;
 
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 200 && more != 3 * NR; i++) {
         aio_context_t ctx[3];
         long before = aio_nr();
-        pid_t pid;
 
         for (int j = 0; j < 3; j++)
-            ctx[j] = context(7);
-        with = aio_nr() - before;
+            ctx[j] = context(NR);
+        more = aio_nr() - before;
         for (int j = 0; j < 3; j++)
             if (io_destroy(ctx[j]) == -1)
                 die("io_destroy");
-        destroyed = aio_nr() - before;
-
-        pid = fork();
-        if (pid == -1)
-            die("fork");
-        if (pid == 0) {
-            context(7);
-            _exit(0);
-        }
-        if (waitpid(pid, NULL, 0) == -1)
-            die("waitpid");
-        left_over = aio_nr() - before;
-        if (with == 21 && destroyed == 0 && left_over == 0)
-            break;
     }
-    printf("three contexts for 7: %ld\n", with);
-    printf("destroyed: %ld\n", destroyed);
-    printf("a process ended: %ld\n", left_over);
+    printf("three contexts for %d: %ld\n", NR, more);
+
+    for (int way = 0; way < 2; way++) {
+        long step = 0;
+
+        for (int i = 0; i < 50 && step != -NR; i++) {
+            pid_t pid, ended = 0;
+            long now, before;
+
+            pid = fork();
+            if (pid == -1)
+                die("fork");
+            if (pid == 0) {
+                aio_context_t ctx = context(NR);
+
+                if (way == 0 && io_destroy(ctx) == -1)
+                    _exit(1);
+                _exit(0);
+            }
+            for (before = aio_nr(); step != -NR && ended == 0; before = now) {
+                ended = waitpid(pid, NULL, WNOHANG);
+                now = aio_nr();
+                step = now - before;
+            }
+            if (ended == 0 && waitpid(pid, NULL, 0) == -1)
+                die("waitpid");
+        }
+        printf("%s: %ld\n", ways[way], step);
+    }
 }
 
 /* ---- The ring ---- */
