@@ -423,24 +423,30 @@ static void aio_nr_counts(void)
     for (int way = 0; way < 2; way++) {
         long step = 0;
 
-        for (int i = 0; i < 50 && step != -NR; i++) {
+        for (int i = 0; i < 200 && step != -NR; i++) {
             pid_t pid, ended = 0;
             long now, before;
 
-            pid = fork();
+            pid = fork();       /* it waits until we are looking */
             if (pid == -1)
                 die("fork");
             if (pid == 0) {
                 aio_context_t ctx = context(NR);
 
+                raise(SIGSTOP);
                 if (way == 0 && io_destroy(ctx) == -1)
                     _exit(1);
                 _exit(0);
             }
-            for (before = aio_nr(); step != -NR && ended == 0; before = now) {
+            if (waitpid(pid, NULL, WUNTRACED) == -1)
+                die("waitpid");
+            before = aio_nr();
+            kill(pid, SIGCONT);
+            while (step != -NR && ended == 0) {
                 ended = waitpid(pid, NULL, WNOHANG);
                 now = aio_nr();
                 step = now - before;
+                before = now;
             }
             if (ended == 0 && waitpid(pid, NULL, 0) == -1)
                 die("waitpid");
