@@ -1,5 +1,6 @@
 # Completions in an event loop: told by an eventfd beside other descriptors,
 # or the other way round, with everything else told by AIO; and signals.
+# seconds: 4
 
 # shellcheck disable=SC2154 # what helpers and bats set
 load helpers/common

@@ -1,5 +1,6 @@
 # The documents are true. That the tool which says so would notice if they
 # were not is in course/docs.bats.
+# seconds: 4
 
 # shellcheck disable=SC2016,SC2154 # $ is meant; common.bash sets root
 load helpers/common
