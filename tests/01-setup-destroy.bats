@@ -122,8 +122,8 @@ a process ended: -777"
     new=() left=()
     until enough 777 "${new[@]}" && enough 0 "${left[@]}"; do
         program -0 context-limits 777
-        mapfile -t counts < <(sed -n 's/^aio-nr: \(.*\) more than before$/\1/p' \
-            <<<"$output")
+        mapfile -t counts < <(
+            sed -n 's/^aio-nr: \(.*\) more than before$/\1/p' <<<"$output")
         same "counts" "${#counts[@]}" 2
         new+=("${counts[0]}") left+=("${counts[1]}")
     done
