@@ -1,5 +1,6 @@
 # The fault helper (helpers/fault.c): each thing it can do to a call, and
-# that a spec it cannot follow is never passed over in silence.
+# that a spec it cannot follow is never passed over in silence; and within.c,
+# which starts programs for all tests.
 #
 # shellcheck disable=SC2034,SC2154 # set by and for bats and helpers/common
 
@@ -239,4 +240,26 @@ getpid: 0"
     done
     with "$(printf 'close@%d=EIO ' {1..33})" -99 calls rename
     assert_error "fault.so: AIO_FAULT: 'close@33=EIO': *"
+}
+
+@test "within ends what takes too long, and hands on variables and status" {
+    ended 1 sleep 20
+    same "status of what took too long" "$status" 142
+    # shellcheck disable=SC2016 # for the inner shell
+    ended 9 A=1 B='2 3' sh -c 'echo "$A $B"; exit 5'
+    same status "$status" 5
+    assert_output '1 2 3'
+    ended 9 ./none
+    same "status of what is not there" "$status" 127
+    assert_error './none: No such file or directory'
+    ended 9 A=1
+    same "status of no program" "$status" 2
+}
+
+@test "within: a signal that is ignored here is not in the program" {
+    # SIGHUP as nohup leaves it: bit 0 of the mask.
+    trap '' HUP
+    ended 9 grep SigIgn /proc/self/status
+    [[ $output =~ 0*([0-9a-f]+)$ ]]
+    same "SigIgn" "$((16#${BASH_REMATCH[1]} & 1))" 0
 }

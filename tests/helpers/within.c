@@ -3,11 +3,11 @@
  *
  * Usage:  within SECONDS [NAME=VALUE]... PROGRAM [ARGUMENT...]
  *
- * What timeout(1) and env(1) do, but in one process and without a fork, for
- * the tests run hundreds of programs. The alarm stays set over execve(), and
- * SIGALRM ends a program that does not mind it (status 142 of the shell). A
- * program that has alarms of its own has no limit any more. Signals that are
- * ignored here (nohup make test) are not in the program.
+ * What timeout(1) and env(1) do, but in one process and without a fork: the
+ * tests run hundreds of programs. The alarm stays set over execve(), and
+ * SIGALRM ends the program (status 142 of the shell). One that sets alarms of
+ * its own has no limit any more. Signals that are ignored here (by nohup make
+ * test, say) are not ignored in the program.
  */
 #define _GNU_SOURCE
 
