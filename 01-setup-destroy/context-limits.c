@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <linux/aio_abi.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,6 +58,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -229,6 +232,7 @@ int main(int argc, char **argv)
     /* A context belongs to the process. A forked child has none. */
     if (fflush(stdout) != 0)    /* or the child would print it again */
         die("standard output");
+    signal(SIGCHLD, SIG_DFL);   /* ignored, the status would be lost */
     pid = fork();
     if (pid == -1)
         die("fork");
@@ -236,8 +240,11 @@ int main(int argc, char **argv)
         child(ctx);
     if (waitpid(pid, &status, 0) == -1)
         die("waitpid");
+    if (WIFSIGNALED(status))
+        fprintf(stderr, "%s: child: %s\n", program_invocation_short_name,
+                strsignal(WTERMSIG(status)));
     if (status != 0)
-        exit(EXIT_FAILURE);     /* the child has said why */
+        exit(EXIT_FAILURE);     /* the child has said why, if it could */
     show("parent: io_submit of nothing", io_submit(ctx, 0, NULL));
 
     /*

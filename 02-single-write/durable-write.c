@@ -57,6 +57,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -143,10 +145,13 @@ int main(int argc, char **argv)
         text = argv[2];
     signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
 
-    /* Set up: the file, the folder that holds its name, and a context. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
+    /*
+     * Set up: a context, the folder that holds the file's name, and the file:
+     * last, so that no old file is emptied if there is an error before. A
+     * link is not followed: the name that it has is in some other folder.
+     */
+    if (io_setup(1, &ctx) == -1)
+        die("io_setup");
     copy = strdup(path);        /* dirname() changes what it is given */
     if (copy == NULL)
         die("strdup");
@@ -154,8 +159,9 @@ int main(int argc, char **argv)
     folder = open(name, O_RDONLY | O_DIRECTORY);
     if (folder == -1)
         die("open %s", name);
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
+    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    if (fd == -1)
+        die("open %s", path);
 
     /* Write. The event says that the page cache has the data, no more. */
     memset(&iocb, 0, sizeof(iocb));

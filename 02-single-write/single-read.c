@@ -57,6 +57,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -197,12 +199,20 @@ int main(int argc, char **argv)
     /* One that begins there is 0: the same sign as from read(). */
     if (read_once(ctx, fd, data, 1, st.st_size, &res) == -1)
         die("io_submit");
+    if (res < 0) {
+        errno = -res;
+        die("IOCB_CMD_PREAD %s", path);
+    }
     printf("1 byte at %lld: ", (long long)st.st_size);
     show(res, 1);
 
     /* A bad buffer: taken all the same, and the event tells. */
     if (read_once(ctx, fd, constant, 1, 0, &res) == -1)
         die("io_submit");
+    if (res < 0 && res != -EFAULT) {
+        errno = -res;
+        die("IOCB_CMD_PREAD %s", path);
+    }
     printf("into a constant: taken by io_submit, ");
     show(res, 1);
 

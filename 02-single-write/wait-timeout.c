@@ -61,6 +61,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -130,6 +132,7 @@ static int wait_with_signals(aio_context_t ctx, int flags)
     struct sigaction action;
     struct timespec timeout = { 10, 0 };
     struct io_event events[4];
+    sigset_t set;
     int n, error;
 
     memset(&action, 0, sizeof(action));
@@ -137,6 +140,10 @@ static int wait_with_signals(aio_context_t ctx, int flags)
     action.sa_flags = flags;
     if (sigaction(SIGALRM, &action, NULL) == -1)
         die("sigaction");
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);           /* who started us may block it */
+    if (sigprocmask(SIG_UNBLOCK, &set, NULL) == -1)
+        die("sigprocmask");
     if (setitimer(ITIMER_REAL, &often, NULL) == -1)
         die("setitimer");
     n = io_getevents(ctx, 2, 4, events, &timeout);

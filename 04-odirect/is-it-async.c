@@ -72,6 +72,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -231,14 +233,13 @@ int main(int argc, char **argv)
         die("ftruncate %s", path);
     try(ctx, path, "O_DIRECT write into a hole", IOCB_CMD_PWRITE, direct,
         2 * AREA);
-    errno = posix_fallocate(cached, 3 * AREA, AREA);
-    if (errno == 0)
+    if (fallocate(cached, 0, 3 * AREA, AREA) == 0)
         try(ctx, path, "O_DIRECT write, preallocated", IOCB_CMD_PWRITE, direct,
             3 * AREA);
     else if (errno == EOPNOTSUPP)
         printf("O_DIRECT write, preallocated: not on this filesystem\n");
     else
-        die("posix_fallocate %s", path);
+        die("fallocate %s", path);
 
     /* This has a thread of the kernel's to wait for it. */
     try(ctx, path, "FDSYNC", IOCB_CMD_FDSYNC, cached, 0);

@@ -83,6 +83,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -187,6 +189,10 @@ static void serve(struct source *source, long long res)
         die("IOCB_CMD_POLL %s", source->name);
     }
     length = read(source->fd, text, sizeof(text));
+    if (length == -1 && errno == EAGAIN) {
+        printf("  %s: a false alarm\n", source->name);
+        return;                 /* somebody was faster: ask again */
+    }
     if (length == -1)
         die("read %s", source->name);
     printf("  %s:%s%s, %.*s\n", source->name, res & POLLIN ? " POLLIN" : "",

@@ -66,6 +66,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -131,8 +133,9 @@ static void set_mask(const sigset_t *mask)
 
 /*
  * Waits for an event or SIGUSR1, whichever is first, with `mask` instead of
- * the mask that is set. EINTR without SIGUSR1 is some other signal's (Ctrl-Z
- * and fg): not ours, wait again.
+ * the mask that is set. EINTR without SIGUSR1 is another handler's signal:
+ * not ours, wait again. (Ctrl-Z and fg give none here: the kernel begins the
+ * wait again, with the whole time-out. io_getevents() says EINTR.)
  */
 static int wait_with(const sigset_t *mask, aio_context_t ctx,
                      struct io_event *event, struct timespec *timeout)

@@ -98,6 +98,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -239,7 +241,8 @@ static void open_source(struct copy *copy)
  */
 static void open_target(struct copy *copy)
 {
-    const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM };
+    const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGALRM,
+                         SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF };
     struct stat old;
     char *folder, *name, *slash;
     int prefix;
@@ -273,7 +276,8 @@ static void open_target(struct copy *copy)
         die("open %s", folder);
     free(folder);
 
-    /* Whatever ends us from here on, the temporary file goes. */
+    /* What ends us from here on, the temporary file goes; but kill -9 and
+     * a crash leave no time for it. */
     if (atexit(remove_temporary) != 0)
         die("atexit");
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
@@ -493,7 +497,11 @@ static void transfer(const struct copy *copy, long long blocks)
     free(memory);
 }
 
-/* SRC must not have been written to meanwhile: who knows what we read. */
+/*
+ * SRC must not have been written to meanwhile: who knows what we read. The
+ * time of the last write can be set back (touch -d), that of the last change
+ * of any kind, st_ctim, cannot.
+ */
 static void close_source(struct copy *copy)
 {
     struct stat now;
@@ -501,8 +509,8 @@ static void close_source(struct copy *copy)
     if (fstat(copy->in, &now) == -1)
         die("fstat %s", copy->src);
     if (now.st_size != copy->source.st_size ||
-        now.st_mtim.tv_sec != copy->source.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != copy->source.st_mtim.tv_nsec)
+        now.st_ctim.tv_sec != copy->source.st_ctim.tv_sec ||
+        now.st_ctim.tv_nsec != copy->source.st_ctim.tv_nsec)
         refuse(copy->src, "changed while it was copied");
     if (close(copy->in) == -1)
         die("close %s", copy->src);

@@ -57,6 +57,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -166,7 +168,10 @@ static void show_mistake(const char *mistake, int result)
            name(result == -1 ? errno : 0));
 }
 
-/* How a request stands. Its aio_return() counts only when it is done. */
+/*
+ * How a request stands. Its aio_return() counts only when it is done. Both
+ * libraries answer it again and again; POSIX promises one answer only.
+ */
 static void show(int request, struct aiocb *aiocb)
 {
     int error = aio_error(aiocb);

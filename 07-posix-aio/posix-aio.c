@@ -63,6 +63,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -209,6 +211,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
         die("sigprocmask");
+    sigdelset(&unblocked, SIGRTMIN);    /* who started us may block it */
     memset(got, 0, sizeof(got));
     prepare(&aiocb, fd, got, length, 0);
     aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;

@@ -70,6 +70,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -193,6 +195,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
         die("sigprocmask");
+    sigdelset(&unblocked, SIGRTMIN);    /* who started us may block it */
 
     /* With a handler: ppoll() lets the signals through while it waits. */
     memset(&action, 0, sizeof(action));

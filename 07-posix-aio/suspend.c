@@ -58,6 +58,8 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
+    if (help && fflush(stdout) != 0)
+        die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
 
@@ -171,6 +173,7 @@ int main(int argc, char **argv)
     struct aiocb of_pipe, of_file;
     const struct aiocb *list[3];
     struct sigaction action;
+    sigset_t set;
     int fd, ends[2];
 
     check_arguments(argc, argv, 1, 1);
@@ -217,6 +220,10 @@ int main(int argc, char **argv)
     action.sa_handler = on_alarm;
     if (sigaction(SIGALRM, &action, NULL) == -1)
         die("sigaction");
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);           /* who started us may block it */
+    if (sigprocmask(SIG_UNBLOCK, &set, NULL) == -1)
+        die("sigprocmask");
     if (setitimer(ITIMER_REAL, &ticks, NULL) == -1)
         die("setitimer");
     suspend("only the pipe, and a signal", list, 3, &limit);
@@ -233,8 +240,8 @@ int main(int argc, char **argv)
     if (write(ends[1], "!", 1) == -1)
         die("write pipe");
     wait_for(&of_pipe);
-    check(&of_pipe, "aio_read", "pipe");
     printf("pipe with a byte in it: %s\n", name(aio_error(&of_pipe)));
+    check(&of_pipe, "aio_read", "pipe");
 
     /* Tear down. */
     if (close(ends[0]) == -1 || close(ends[1]) == -1)

@@ -47,6 +47,7 @@ io_setup into a bad address: Bad address"
     traced context-limits
     same calls "$(sed '/64/s/ = [1-9].*//' <<<"$trace" | uniq)" "\
 io_setup 32 = 0
+signal 17
 io_submit 0 = -22
 io_getevents 0 0 - = -22
 io_destroy = -22
@@ -229,6 +230,7 @@ $why"
         start eintr context-limits
     AIO_FAULT='io_submit@5=EAGAIN' AIO_FAULT_LOG=log start eagain context-limits
     AIO_FAULT='write@1=short=0' start short context-limits
+    AIO_FAULT='mincore@1=kill=9' start killed context-limits
 
     finish eintr 0
     assert_line "reaped from the first: $(value "requests taken")"
@@ -245,6 +247,13 @@ fclose 3"
 
     finish short 1
     assert_error "context-limits: write: *"
+
+    # The child's status is asked for, and there even if we ignore SIGCHLD.
+    finish killed 1
+    assert_error "context-limits: child: Killed"
+    run -0 --separate-stderr env --ignore-signal=CHLD \
+        "$root/$chapter/context-limits"
+    assert_stderr ""
 }
 
 @test "numbers of /proc: each file is closed, and -1 stands for one not there" {
@@ -289,6 +298,7 @@ aio-nr after io_destroy: -1"
         assert_usage "$it" -1
         same "first line" "${stderr%%$'\n'*}" "Usage: $it [NR_EVENTS]"
     done
+    assert_help_fails setup-destroy context-limits
     assert_usage setup-destroy ''
     for number in x 1x ' ' 1.5 2147483648 99999999999999999999; do
         assert_usage setup-destroy "$number"

@@ -182,8 +182,8 @@ IOCB_CMD_FSYNC of a pipe: Invalid argument"
     traced durable-write demo.txt
     same calls "$trace" "\
 signal SIGXFSZ ignored
-create demo.txt 666
 io_setup 1 = 0
+create demo.txt 666
 io_submit 1 = 1: pwrite demo.txt 22@0
 io_getevents 1 1 - = 1
 io_submit 1 = 1: fdsync demo.txt 0@0
@@ -252,6 +252,13 @@ io_destroy = 0"
     finish eintr 0
     assert_output "$(durable_output 22)"
 
+    # Where something is missing an old file stays as it is.
+    echo old >old.txt
+    for event in io_setup@1 strdup@1 open@1; do
+        AIO_FAULT="$event=EAGAIN" program -1 durable-write old.txt
+        file_is old.txt $'old\n'
+    done
+
     # What is taken though it should not be is shown.
     finish odd 0
     assert_line "IOCB_CMD_FSYNC with a buffer: Function not implemented"
@@ -307,6 +314,10 @@ the time-out afterwards: 20 ms
 1 done, min_nr 1, nr 4, into a constant: Bad address
 the same, min_nr 1, nr 4, into a variable: 1
 0 done, min_nr 2, nr 1: Invalid argument"
+
+    # Its signal comes though whoever started it has it blocked.
+    same "with SIGALRM blocked" \
+        "$(env --block-signal=ALRM "$root/$chapter/wait-timeout")" "$output"
 }
 
 # ---- All four programs ----
@@ -334,6 +345,7 @@ the same, min_nr 1, nr 4, into a variable: 1
 
     assert_help wait-timeout
     assert_usage wait-timeout more
+    assert_help_fails single-write single-read durable-write wait-timeout
 }
 
 @test "chapter 2: a file that cannot be opened is one line with its name" {
@@ -344,10 +356,13 @@ the same, min_nr 1, nr 4, into a variable: 1
     : >secret.txt
     chmod 444 read-only.txt
     chmod 0 secret.txt
+    program -1 single-write missing/demo.txt
+    assert_output ""
+    assert_error "single-write: open missing/demo.txt: $no_such"
+    program -1 durable-write missing/demo.txt
+    assert_output ""
+    assert_error "durable-write: open missing: $no_such"
     for it in single-write durable-write; do
-        program -1 "$it" missing/demo.txt
-        assert_output ""
-        assert_error "$it: open missing/demo.txt: $no_such"
         program -1 "$it" folder
         assert_error "$it: open folder: Is a directory"
         run -1 --separate-stderr without_override "$root/$chapter/$it" \
@@ -356,8 +371,14 @@ the same, min_nr 1, nr 4, into a variable: 1
     done
     program -1 single-write ''
     assert_error "single-write: open : $no_such"
-    AIO_FAULT='open@2=EACCES' program -1 durable-write folder/demo.txt
+    AIO_FAULT='open@1=EACCES' program -1 durable-write folder/demo.txt
     assert_error "durable-write: open folder: Permission denied"
+
+    # The folder of a link is not that of the file it points to.
+    ln -s folder/new link
+    program -1 durable-write link
+    assert_error "durable-write: open link: *"
+    [[ ! -e folder/new ]]
 
     program -1 single-read missing.txt
     assert_output ""
@@ -438,6 +459,8 @@ res ENOSPC"
 }
 
 @test "single-write and single-read name each call that fails" {
+    local event
+
     each_call_fails EAGAIN "Resource temporarily unavailable" \
         "single-write demo.txt" "open@1 demo.txt" io_setup@1 io_submit@1 \
         io_getevents@1 io_destroy@1 "close@1 demo.txt"
@@ -447,11 +470,15 @@ res ENOSPC"
         "open@1 read.txt" "fstat@1 read.txt" malloc@1 io_setup@1 \
         io_submit@1 io_submit@2 io_submit@3 io_getevents@1 io_getevents@2 \
         io_getevents@3 io_destroy@1 "close@1 read.txt"
+    for event in 1 2 3; do
+        AIO_FAULT="io_getevents@$event=res=-EIO" program -1 single-read read.txt
+        assert_error "single-read: IOCB_CMD_PREAD read.txt: $eio"
+    done
 }
 
 @test "durable-write and wait-timeout name each call that fails" {
     each_call_fails ENOSPC "No space left on device" "durable-write demo.txt" \
-        "open@1 demo.txt" strdup@1 "open@2 ." io_setup@1 \
+        strdup@1 "open@1 ." "open@2 demo.txt" io_setup@1 \
         io_submit@1 io_submit@2 io_submit@3 io_getevents@1 io_getevents@2 \
         io_getevents@3 pipe@1 io_destroy@1 close@1 close@2 "close@3 ." \
         "close@4 demo.txt"

@@ -145,6 +145,7 @@ failed() {
         assert_line "Usage: $name FILE*"
         assert_stderr ""
     done
+    assert_help_fails "${batches[@]}" partial-submit cancel
 
     for it in "${batches[@]}"; do
         for arguments in '' 'demo 1 1 1' --nonsense 'demo 1x' 'demo -1' \

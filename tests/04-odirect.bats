@@ -163,6 +163,7 @@ each_fails() {
         [[ $output == "Usage: $name"* ]] || same usage "$output" "Usage: $name"
         assert_stderr ""
     done
+    assert_help_fails odirect misaligned is-it-async queue-depth
 
     for it in odirect misaligned is-it-async queue-depth; do
         begin "$it"
@@ -854,7 +855,7 @@ create new 666"
 
     AIO_FAULT='io_submit@1=EINTR io_getevents@1=EINTR' EXPECT='*' \
         begin is-it-async demo
-    AIO_FAULT='posix_fallocate@1=EOPNOTSUPP' EXPECT='not on this filesystem' \
+    AIO_FAULT='fallocate@1=EOPNOTSUPP' EXPECT='not on this filesystem' \
         begin is-it-async demo
     while next; do
         assert_status 0
@@ -867,7 +868,7 @@ create new 666"
         'io_getevents@101=res=4095:buffered read demo' \
         'io_getevents@102=res=0:buffered read demo' \
         'fsync@1=EIO:fsync demo' 'ftruncate@1=EIO:ftruncate demo' \
-        'posix_fallocate@1=EIO:posix_fallocate demo' \
+        'fallocate@1=EIO:fallocate demo' \
         'pwrite@1=EIO:pwrite demo' io_destroy@1=EIO \
         'close@1=EIO:close demo' 'close@2=EIO:close demo'
     each_fails 'No space left on device' 'is-it-async demo' \

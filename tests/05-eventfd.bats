@@ -91,6 +91,7 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
         EXPECT=0 begin "$it" --help
         EXPECT=2 begin "$it" -x
     done
+    assert_help_fails eventfd poll-requests wait-signal
     EXPECT=2 begin eventfd
     EXPECT=2 begin eventfd demo 1
     EXPECT=2 begin poll-requests demo
@@ -334,6 +335,17 @@ io_destroy = 0"
         AIO_FAULT="io_pgetevents@$n=EINTR" begin wait-signal
     done
     AIO_FAULT='io_getevents@1=EINTR' begin wait-signal
+
+    # Nothing there in spite of the answer: the next turn asks again.
+    AIO_FAULT='read@2=EAGAIN' program -0 poll-requests
+    same "from turn 1 on" "$(grep -A 6 '^turn 1' <<<"$output")" "\
+turn 1: requests 2, events 1
+  pipe: a false alarm
+turn 2: requests 1, events 2
+  pipe: POLLIN, first
+  socket: POLLIN, second
+turn 3: requests 2, events 2
+  pipe: POLLIN, third"
 
     while next; do
         assert_status 0

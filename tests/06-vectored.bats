@@ -841,7 +841,7 @@ ${line/src/dst}"
     touch -d '2001-01-01' full
     for command in 'echo more >>src' 'truncate -s 9000 src' \
         'printf X | dd of=src conv=notrunc 2>/dev/null' 'touch src' \
-        "touch -d '2001-01-01 00:00:00.5' src" \
+        "touch -d '2001-01-01 00:00:00.5' src" "touch -r full src" \
         "touch -d '2002-01-01' src"; do
         cp -p full src
         AIO_WATCH_AT="6 $command" \
@@ -905,7 +905,8 @@ ${line/src/dst}"
     echo old >dst
     data 40000 >src
     ulimit -c 0
-    for signal in HUP:129 INT:130 QUIT:131 PIPE:141 TERM:143; do
+    for signal in HUP:129 INT:130 QUIT:131 PIPE:141 TERM:143 ALRM:142 \
+        USR1:138 USR2:140 XCPU:152 VTALRM:154 PROF:155; do
         AIO_WATCH_AT="4 ls -A >seen; kill -${signal%:*} \$PPID" \
             watched "-${signal#*:}" aio-copy src dst 2 4096
         [[ $(<seen) == .aio-copy-??????$'\ndst\nseen\nsrc' ]]
@@ -942,6 +943,7 @@ ${line/src/dst}"
         assert_help "$name"
         assert_usage "$name"
     done
+    assert_help_fails vectored ring-reap aio-copy
     for name in vectored ring-reap; do
         assert_usage "$name" demo more
         assert_usage "$name" -x

@@ -108,6 +108,7 @@ programs=("${writers[@]}" one-queue-per-file)
             [[ ! -e demo.txt ]]
         done
     done
+    assert_help_fails "${programs[@]}"
 }
 
 @test "each program names a FILE it cannot make or open, and leaves it alone" {
@@ -336,6 +337,15 @@ END
     assert_line "read back: the same"
     AIO_FAULT="sigtimedwait@1=EINTR" program -0 signal demo.txt
     assert_line "signalfd: 3 signals"
+
+    # Signals come through though whoever started the program blocked them.
+    run -0 env --block-signal=RTMIN,RTMIN+1 \
+        "$root/$chapter/posix-aio" demo.txt
+    assert_line "told by a signal: si_code SI_ASYNCIO, *"
+    run -0 env --block-signal=RTMIN,RTMIN+1 "$root/$chapter/signal" demo.txt
+    assert_line "handler: 3 signals"
+    run -0 env --block-signal=ALRM "$root/$chapter/suspend" demo.txt
+    assert_line "only the pipe, and a signal: -1 EINTR"
 }
 
 @test "a program of this chapter needs no flags to be built" {

@@ -123,6 +123,7 @@ assert_error() {
 # The programs' common ways: help, and usage for wrong arguments.
 #     assert_help NAME            -h and --help: usage on stdout, status 0
 #     assert_usage NAME ARG...    these arguments: usage on stderr, status 2
+#     assert_help_fails NAME...   help that does not arrive is an error
 assert_help() {
     local option
 
@@ -137,6 +138,18 @@ assert_usage() {
     program -2 "$@"
     assert_output ""
     [[ $stderr == *"Usage: $1"* ]] || same usage "$stderr" "Usage: $1..."
+}
+
+assert_help_fails() {
+    local name
+
+    for name; do
+        status=0
+        stderr=$("$root/$chapter/$name" --help 2>&1 >/dev/full 3>&-) ||
+            status=$?
+        same "status of $name --help >/dev/full" "$status" 1
+        assert_error "$name: standard output: No space left on device"
+    done
 }
 
 # Prints the type of the filesystem the test runs on: ext4, xfs, tmpfs ...

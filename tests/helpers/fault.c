@@ -24,6 +24,7 @@
  *           most N bytes each; the program finds its requests as they were
  *           res=N, res=-ERRNO: io_getevents is made, then `res` of the
  *           first event is changed to that
+ *           kill=N: signal N comes, ahead of the call
  *
  *     AIO_FAULT='io_submit@2=EAGAIN'              once, the second time
  *     AIO_FAULT='io_submit@*=short=1'             only one request a call
@@ -45,6 +46,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/aio_abi.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -57,7 +59,8 @@
 
 /* ---- What is counted, and what is to fail ---- */
 
-enum { NOTHING = 0, FAIL = 1, AFTER = 2, SHORT = 4, RES = 8, BYTES = 16 };
+enum { NOTHING = 0, FAIL = 1, AFTER = 2, SHORT = 4, RES = 8, BYTES = 16,
+       KILL = 32 };
 
 struct call {
     const char *name;
@@ -97,8 +100,11 @@ static struct fault arm(struct call *call)
     count = ++call->count;
     for (int i = 0; i < nr_faults; i++)
         if (faults[i].call == call && count >= faults[i].first &&
-            count <= faults[i].last)
-            return faults[i];
+            count <= faults[i].last) {
+            if (faults[i].kind != KILL)
+                return faults[i];
+            raise(faults[i].value);
+        }
     return nothing;
 }
 
@@ -435,7 +441,7 @@ static void add_fault(const char *spec)
     static const struct { const char *prefix; int kind; long sign; } kinds[] = {
         { "after=", AFTER, 1 }, { "short=", SHORT, 1 },
         { "bytes=", BYTES, 1 }, { "res=-", RES, -1 }, { "res=", RES, 1 },
-        { "", FAIL, 1 },
+        { "kill=", KILL, 1 }, { "", FAIL, 1 },
     };
     struct fault fault = { NULL, 1, ULONG_MAX, 0, 0 };
     char name[32], when[16], what[32], more;
@@ -467,7 +473,7 @@ static void add_fault(const char *spec)
         i++;
     value = what + strlen(kinds[i].prefix);
     if (value_of(value) < 0)
-        reject(spec, "WHAT is no errno, after=, short=, bytes= or res=");
+        reject(spec, "WHAT is no errno, after=, short=, bytes=, res= or kill=");
     fault.value = kinds[i].sign * value_of(value);
     fault.kind = kinds[i].kind;
     if (fault.kind & (SHORT | RES | BYTES) & ~fault.call->kinds)
