@@ -4,7 +4,8 @@
  * Reads LENGTH bytes of FILE at OFFSET with one request, then once more at
  * the end of the file. Then makes two mistakes: the kernel finds out about
  * the bad buffer only when it copies the data, so the event carries that
- * error, but of the bad descriptor io_submit() itself says so.
+ * error (unless no process can have such an address, MAP_FAILED for one),
+ * but of the bad descriptor io_submit() itself says so.
  *
  * Build:  cc -o single-read single-read.c
  * Usage:  ./single-read FILE [OFFSET [LENGTH]]

@@ -133,7 +133,8 @@ static struct aio_ring *find_ring(aio_context_t ctx)
 
 /*
  * Takes up to nr events out of the ring, and returns their number. As
- * fio's engines/libaio.c and seastar's src/core/linux-aio.cc do it.
+ * seastar's src/core/linux-aio.cc does it, and fio's engines/libaio.c if
+ * told userspace_reap.
  *
  * The kernel writes an event first and then moves the tail: having loaded
  * the tail with acquire, we see all events before it. We read the events

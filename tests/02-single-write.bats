@@ -638,6 +638,7 @@ EINVAL"
 EPERM
 res 1"
     fact iocb_rw_flags "EOPNOTSUPP
+EOPNOTSUPP
 EOPNOTSUPP"
 }
 
@@ -677,6 +678,12 @@ EINVAL
 res 4"
 }
 
+@test "POLL of a terminal, or a FIFO open for both: EINVAL; of a file: at once" {
+    fact poll_two_queues "EINVAL
+EINVAL
+res 1"
+}
+
 @test "ignored: unknown aio_flags, resfd and reqprio without flag, aio_key" {
     fact iocb_ignored "res 1
 res 1
@@ -713,6 +720,10 @@ res 5"
         ;;
     esac
     fact event_direct "$answer"
+}
+
+@test "a signal that ends a wait in io_submit is EINTR in the event" {
+    fact event_interrupted "res EINTR"
 }
 
 @test "RWF_NOWAIT that would wait is EAGAIN in the event" {
@@ -770,8 +781,10 @@ EINTR"
 0"
 }
 
-@test "io_pgetevents: a bad mask is EFAULT or EINVAL, before the context" {
+@test "io_pgetevents: a bad mask is EINVAL or EFAULT, before the context" {
+    # Ahead of that comes the time-out.
     fact pgetevents_arguments "EFAULT
+EFAULT
 EFAULT
 EINVAL
 EFAULT

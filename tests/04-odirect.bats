@@ -37,7 +37,7 @@ setup_file() {
     folder=$(mktemp -d "${AIO_TEST_DIR:-$root/tests}/.scratch.XXXXXX")
     cd "$folder" || return
     for question in dioalign ring fsync preallocated end_of_file length_off \
-        writes_aligned writes_off reasons; do
+        writes_aligned writes_off part_of_block without_checksums reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
@@ -773,6 +773,19 @@ on_tmpfs() {
     ext4 | xfs) asynchronous "${these[@]}" ;;
     tmpfs) is 'done' "${these[@]}" ;;
     *) is 'done' 'buffered write' ;;
+    esac
+}
+
+@test "a part of a new block is waited for on ext4 and xfs, not on btrfs +C" {
+    case $fs in
+    ext4 | xfs)
+        # (On a disk with blocks of 4096 bytes it is misaligned.)
+        [[ $(answer part_of_block) == 'res -22' ]] && ((offset > 512)) ||
+            same "512 bytes" "$(answer part_of_block)" 'all done' ;;
+    btrfs)
+        # Under way is what has no checksums.
+        same "chattr +C" "$(answer without_checksums)" 'some under way' ;;
+    *) [[ $(answer part_of_block) == *[a-z]* ]] ;;
     esac
 }
 

@@ -415,7 +415,7 @@ END
 
     AIO_FAULT='io_setup@*=ENOSYS' doctor -1
     assert_line 'NO  AIO: not in this kernel (Function not implemented)'
-    assert_line '      gVisor, WSL1 *'
+    assert_line '      WSL 1 *'
     AIO_FAULT='io_setup@*=EPERM' doctor -1
     assert_line 'NO  AIO: forbidden here (Operation not permitted)'
     assert_line '      *seccomp=unconfined'

@@ -236,6 +236,55 @@ static void preallocated(void)
     puts(first_block(fd));
 }
 
+/*
+ * Of 20 writes into preallocated blocks, are all done when io_submit returns?
+ * They are of 512 bytes, or of whole blocks of a filesystem. One that did not
+ * have to sleep may just have been quick: with only_waits it does not count.
+ */
+static void prealloc_writes(int fd, size_t length, int only_waits)
+{
+    volatile unsigned *ring = (void *)context();
+    struct rusage before, after;
+    struct iocb iocb;
+    char *data = blocks(1);
+    int done = 0;
+
+    errno = posix_fallocate(fd, 0, 20 * BLOCK);
+    if (errno != 0)
+        die("posix_fallocate");
+    for (int i = 0; i < 20; i++) {
+        long long res;
+
+        getrusage(RUSAGE_SELF, &before);
+        submit(&iocb, IOCB_CMD_PWRITE, fd, data, length, (long long)i * BLOCK);
+        getrusage(RUSAGE_SELF, &after);
+        done += ring[2] != ring[3] &&
+                !(only_waits && before.ru_nvcsw == after.ru_nvcsw);
+        res = reap().res;
+        if (res != (long long)length) {
+            printf("res %lld\n", res);
+            return;
+        }
+    }
+    puts(done == 20 ? "all done" : "some under way");
+}
+
+static void part_of_block(void)
+{
+    prealloc_writes(new_file(), 512, 0);
+}
+
+static void without_checksums(void)
+{
+    int fd = new_file();
+    int flags = FS_NOCOW_FL;
+
+    if (ioctl(fd, (int)FS_IOC_SETFLAGS, &flags) == -1)
+        puts("no such flag");
+    else
+        prealloc_writes(fd, BLOCK, 1);
+}
+
 /* A file of 70000 bytes is read to its end and past it. */
 static void end_of_file(void)
 {
@@ -308,7 +357,8 @@ int main(int argc, char **argv)
         { "ring", ring }, { "fsync", fsync_later },
         { "preallocated", preallocated }, { "end_of_file", end_of_file },
         { "length_off", length_off }, { "writes_aligned", writes_aligned },
-        { "writes_off", writes_off },
+        { "writes_off", writes_off }, { "part_of_block", part_of_block },
+        { "without_checksums", without_checksums },
     };
 
     if (argc > 2)

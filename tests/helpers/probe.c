@@ -947,6 +947,9 @@ static void iocb_rw_flags(void)
     try(&iocb);
     iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
     try(&iocb);
+    iocb = request(IOCB_CMD_PREAD, open("/proc/version", O_RDONLY), data, 1);
+    iocb.aio_rw_flags = RWF_NOWAIT;
+    try(&iocb);
 }
 
 static void iocb_mode(void)
@@ -1048,6 +1051,24 @@ static void iocb_poll(void)
     try(&iocb);
     iocb = done_request();
     try(&iocb);
+}
+
+/* A terminal has a queue of waiters for input and one for output. */
+static void poll_two_queues(void)
+{
+    const int fds[] = { open("/dev/ptmx", O_RDWR | O_NOCTTY),
+                        mkfifo("fifo", 0600) == -1 ? -1 :
+                        open("fifo", O_RDWR), file("x", O_RDONLY) };
+    struct iocb iocb;
+
+    for (int i = 0; i < 3; i++) {
+        if (fds[i] == -1)
+            die("open");
+        iocb = done_request();
+        iocb.aio_fildes = fds[i];
+        iocb.aio_buf = POLLIN;
+        try(&iocb);
+    }
 }
 
 static void iocb_ignored(void)
@@ -1163,6 +1184,22 @@ static void event_no_address(void)
     struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY),
                                (void *)-4096, 1);
 
+    try(&iocb);
+}
+
+/* io_submit waits for an empty pipe; a signal comes, until one is seen. */
+static void event_interrupted(void)
+{
+    const struct itimerval often = { { 0, 10000 }, { 0, 10000 } };
+    struct iocb iocb;
+    char data[1];
+    int ends[2];
+
+    if (pipe(ends) == -1)
+        die("pipe");
+    signal(SIGALRM, on_alarm);
+    setitimer(ITIMER_REAL, &often, NULL);
+    iocb = request(IOCB_CMD_PREAD, ends[0], data, 1);
     try(&iocb);
 }
 
@@ -1383,6 +1420,7 @@ static void pgetevents_arguments(void)
     struct aio_sigset good = { &mask, SIGSET_SIZE };
 
     sigemptyset(&mask);
+    answer(io_pgetevents(0, 0, 1, &event, bad_address(), &wrong_size));
     answer(io_pgetevents(0, 0, 1, &event, bad_address(), &good));
     answer(io_pgetevents(0, 0, 1, &event, &zero, bad_address()));
     answer(io_pgetevents(ctx, 0, 1, &event, &zero, &wrong_size));
@@ -1478,7 +1516,7 @@ static const struct question {
     Q(iocb_path), Q(iocb_resfd), Q(iocb_read_only), Q(iocb_opcode),
     Q(iocb_ioprio), Q(iocb_rw_flags), Q(iocb_mode), Q(iocb_directory),
     Q(iocb_iovec), Q(iocb_offset), Q(iocb_fsync), Q(iocb_poll),
-    Q(iocb_ignored), Q(iocb_order), Q(event_bad_buffer), Q(event_no_address),
+    Q(poll_two_queues), Q(event_interrupted), Q(iocb_ignored), Q(iocb_order), Q(event_bad_buffer), Q(event_no_address),
     Q(event_direct), Q(event_limit), Q(event_full), Q(event_nowait),
     Q(event_append), Q(event_position), Q(event_end_of_file),
     Q(getevents_bad_timeout), Q(getevents_arguments),
