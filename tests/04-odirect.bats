@@ -246,6 +246,8 @@ odirect_wrote() {
     same "first calls" "$(head -n 2 <<<"$trace")" "\
 signal SIGXFSZ ignored
 create demo 666"
+    same "waits" "$(sed -n 's/ = .*//; /^io_getevents/p' <<<"$trace" |
+        sort -u)" "io_getevents 1 8 -"
     assert_output "$(odirect_says 1000000)"
     odirect_wrote demo 1000000
 }
@@ -398,6 +400,7 @@ aligned_to() {
 
     each_fails "$eio" 'odirect demo' \
         io_getevents@1=res=0':IOCB_CMD_PWRITE demo' \
+        io_getevents@1=res=1':IOCB_CMD_PWRITE demo' \
         io_getevents@1=res=$((offset - 1))':IOCB_CMD_PWRITE demo' \
         io_getevents@2=res=-EIO':IOCB_CMD_PWRITE demo'
     each_fails 'No space left on device' 'odirect demo' \
@@ -594,6 +597,7 @@ create demo 666"
     AIO_DIOALIGN='0 0' under otherfs.so misaligned demo
     same status "$status" 0
     assert_output "$says"
+    same size "$(stat -c %s demo)" "$((5 * 65536 + 1024 * 1024))"
 
     [[ $strict ]] || return 0   # there, all is accepted
     AIO_DIOALIGN="4 $offset" under otherfs.so misaligned demo
@@ -608,6 +612,7 @@ create demo 666"
     block=$((block < 4096 ? 4096 : block))
     AIO_DIOALIGN="4096 $block" under otherfs.so misaligned demo
     assert_line "nothing off: res $block, res2 0: accepted"
+    assert_line 'address off, across pages: *'
     assert_line 'length off: res -22, res2 0: refused: Invalid argument'
     [[ $output != *within* ]] || (($(getconf PAGE_SIZE) > block))
     for said in '131072 512' '512 131072'; do
@@ -909,7 +914,7 @@ table() {
     length > 72 { wrong("wider than 72 columns") }
     NF != 5 && !(NF == 4 && $4 ~ /^[0-9]/) { wrong("not five columns") }
     $1 != (NR == 1 ? "pread" : 2 ^ (NR - 2)) { wrong("not that depth") }
-    $2 !~ /^[0-9]+$/ { wrong("no plain number") }
+    $2 !~ /^[1-9][0-9]*$/ { wrong("no plain number") }
     NR == 1 { pread = $2 }
     $2 > best { best = $2 }
     $5 !~ /^#*$/ { wrong("no bar") }
@@ -1094,6 +1099,40 @@ ${said##* }" ]]
     AIO_FAULT='fcntl@1=EINVAL' program -0 queue-depth demo 1000 1
     assert_line 'O_DIRECT: not here, so this measures the page cache'
     table
+}
+
+# places WHAT: of those in $trace hardly any comes twice.
+places() {
+    local all different
+
+    all=$(grep '^io_submit' <<<"$trace" | grep -o '@[0-9]*')
+    different=$(sort -u <<<"$all" | wc -l)
+    all=$(wc -l <<<"$all")
+    ((different * 100 >= all * 95)) ||
+        same "$1: different places" "$different" "about $all"
+}
+
+@test "queue-depth reads each time in another place, without any order" {
+    truncate -s 4G holes
+    traced queue-depth holes 4096 4
+    places 'whole windows'
+    # More than a window of each depth: what is done is asked for again.
+    compare "$(grep -c '^io_submit' <<<"$trace")" '>' 7
+    trace=$(grep -m 1 '^io_submit 64 ' <<<"$trace" | grep -o '@[0-9]*')
+    same 'the first 64' "$(sort -u <<<"$trace" | wc -l)" 64
+    [[ $(sort -n -k 1.2 <<<"$trace") != "$trace" ]]
+
+    # Where one is taken at a time it goes on with the next.
+    ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so:\
+$root/tests/helpers/trace.so" AIO_TRACE=trace 'AIO_FAULT=io_submit@*=short=1' \
+        "$root/$chapter/queue-depth" holes 4096 1
+    same status "$status" 0
+    trace=$(<trace)
+    places 'one by one'
+
+    # Past the page cache, if it said so.
+    [[ ! $strict || $output != *'O_DIRECT: yes'* ]] ||
+        same 'pages in the cache' "$(cached holes)" 0
 }
 
 @test "queue-depth: partial submits, interruptions" {

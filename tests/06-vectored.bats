@@ -184,6 +184,10 @@ PREADV with a segment of 100 bytes: fine, without alignment"
                 io_getevents@*=short=1" start "$at$res" vectored "demo.$at$res"
         done
     done
+    # The ninth is that of the odd segment.
+    AIO_FAULT='io_getevents@9=res=0 io_getevents@*=short=1' \
+        program -1 vectored demo
+    assert_error "vectored: IOCB_CMD_PREADV demo: $reason_EIO"
     for at in 1:IOCB_CMD_PWRITEV 5:IOCB_CMD_PREADV; do
         for res in "${results[@]}"; do
             reason=reason_${res#*:}
@@ -616,6 +620,7 @@ submit 7:1048576:$(sed -n 's/^submit 7:1048576://p' log)"
     # It reaps where EAGAIN says that the context is full.
     AIO_FAULT='io_getevents@*=short=1 io_submit@2=EAGAIN io_submit@3=EAGAIN
         io_submit@4=EAGAIN io_submit@7=EAGAIN' copies 8 4096
+    AIO_FAULT='io_getevents@*=short=1 io_submit@2=EAGAIN' copies 2 4096
     AIO_FAULT='io_submit@1=EAGAIN' fails "io_submit: $reason_EAGAIN"
     # Some have been, but none is in flight now.
     AIO_FAULT='io_submit@2=EAGAIN' fails "io_submit: $reason_EAGAIN" 1 4096

@@ -284,6 +284,8 @@ dup@1=EACCES: dup: Permission denied
 opendir@1=EACCES: opendir /proc/self/task: Permission denied
 aio_read@1=EAGAIN: aio_read: Resource temporarily unavailable
 write@1=EIO: write FIFO: $eio
+$(on 'write@2=EIO: write FIFO: '"$eio"'
+read@1=EIO: read FIFO: '"$eio" 'write@1=EIO: write FIFO: '"$eio")
 aio_error@*=EIO: aio_read: $eio
 aio_return@1=EIO: aio_read: $eio
 aio_return@1=short=0: aio_read: $eio
@@ -456,6 +458,12 @@ $(for i in {0..8}; do
     done)"
     assert_output "${expected%$'\n'}"
     cmp demo.txt <(blocks abcdefghi)
+
+    # One of somebody else's tells of nothing, though it is there first.
+    # shellcheck disable=SC2016 # for the inner shell
+    run -0 env --block-signal="$(on 34 35)" bash -c 'kill "-$1" $$
+        exec "$2" demo.txt' bash "$(on 34 35)" "$root/$chapter/signal"
+    assert_output "${expected%$'\n'}"
 }
 
 @test "signals queue if real-time; one that cannot is lost, on glibc EAGAIN" {
