@@ -678,7 +678,7 @@ EINVAL
 res 4"
 }
 
-@test "POLL of a terminal, or a FIFO open for both: EINVAL; of a file: at once" {
+@test "POLL of a terminal or a FIFO open for both is EINVAL; of a file: ready" {
     fact poll_two_queues "EINVAL
 EINVAL
 res 1"

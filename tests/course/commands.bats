@@ -166,8 +166,9 @@ tests() { sed 's/^it /@test /' >"course/tests/$1.bats"; }
 
 # A course with three files of tests.
 tested_course() {
-    mkdir -p course/tests
+    mkdir -p course/tests/helpers
     cp "$root/tests/run" course/tests
+    cp "$root/tests/helpers/plain.bash" course/tests/helpers
     tests 01-one <<'END'
 it "the first" { sleep 0.3; }
 it "the second" { skip "no such thing"; }
@@ -197,8 +198,27 @@ ok 5 the fifth
     run -0 ls -A course/tests
     assert_output "01-one.bats
 02-two.bats
+helpers
 run
 style.bats"
+}
+
+@test "tests/run goes by a path that LD_PRELOAD can hold, and removes it" {
+    local blank='a folder: $'
+
+    mkdir tmp "$blank"
+    cd "$blank"
+    tested_course
+    tests 02-two <<'END'
+it "the third" { [[ $BATS_TEST_DIRNAME == */course/tests && \
+    $BATS_TEST_DIRNAME$AIO_TEST_DIR != *[[:space:]:\$]* ]]; }
+END
+    TMPDIR=$scratch/tmp run -0 in_course tests/run 2
+    assert_output "1..1
+ok 1 the third
+1 passed, 0 failed, 0 skipped"
+    run -0 ls -A "$scratch/tmp"
+    assert_output ""
 }
 
 @test "tests/run runs the chapters and files that it is given" {
