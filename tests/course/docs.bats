@@ -119,6 +119,11 @@ breaks() {
      puts(text);"
 }
 
+@test "half a mark is found" {
+    breaks '1i n: half of it -->' TUTORIAL.md \
+        'TUTORIAL.md:1: half a mark: n: half of it -->'
+}
+
 @test "a changed character in a source is found" {
     breaks 's/"two"/"too"/' 01-demo/demo.c \
         'TUTORIAL.md:23: 01-demo/demo.c: /* First .. "two" (- expected, + got)
