@@ -76,7 +76,7 @@ static void check_arguments(int argc, char **argv, int min, int max)
         (argc < 2 || argv[1][0] != '-'))
         return;
     fputs(usage, help ? stdout : stderr);
-    if (help && fflush(stdout) != 0)
+    if (help && (fflush(stdout) != 0 || ferror(stdout)))
         die("standard output");
     exit(help ? EXIT_SUCCESS : 2);
 }
