@@ -9,8 +9,9 @@
  *         and no kernel minds: addresses, offsets and lengths that are
  *         multiples of 4096. Keep O_DIRECT. And have the program tell the
  *         reason when a write does fail.
- * Output: "written: 16384 bytes", status 0. If an event brings an error,
- *         status 1 and "1-misaligned: IOCB_CMD_PWRITE FILE: reason".
+ * Output: "written: 16384 bytes", status 0. If an event brings an error, or
+ *         less than was to be written, status 1 and "1-misaligned:
+ *         IOCB_CMD_PWRITE FILE: reason".
  * Read:   chapter 4, "What can go wrong" and the first experiment;
  *         ../misaligned.c
  * Check:  make exercise-4.1

@@ -7,6 +7,7 @@
  *
  * Task:   Have the file hold all SIZE letters, and nothing behind them. The
  *         request stays a multiple of 4096 bytes, and O_DIRECT stays on.
+ *         What is too much, ftruncate() cuts off.
  * Output: "written: SIZE bytes", status 0. Calls that fail end the program
  *         with status 1 and "2-tail: CALL FILE: reason", as ever.
  * Read:   chapter 4, "The code that matters"; ../odirect.c

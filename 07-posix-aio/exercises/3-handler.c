@@ -148,6 +148,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
         die("sigprocmask");
+    sigdelset(&unblocked, SIGRTMIN);    /* who started us may block it */
     while (!over) {
         n = ppoll(NULL, 0, &limit, &unblocked);
         if (n == 0)

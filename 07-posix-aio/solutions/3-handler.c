@@ -105,9 +105,9 @@ static void next_block(void)
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
     (void)signo;
-    (void)info;
     (void)context;
-    told = 1;
+    if (info->si_code == SI_ASYNCIO)    /* and not somebody else's */
+        told = 1;
 }
 
 int main(int argc, char **argv)
@@ -144,6 +144,7 @@ int main(int argc, char **argv)
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
         die("sigprocmask");
+    sigdelset(&unblocked, SIGRTMIN);    /* who started us may block it */
     while (!over) {
         if (told) {
             told = 0;           /* before the next can tell, not after */

@@ -19,8 +19,8 @@ check() {
 
     situation 'Only 5 of 27 bytes are written:'
     AIO_FAULT='io_getevents@1=res=5' run demo.txt
-    expect_error 'IOCB_CMD_PWRITE demo.txt*: *' \
-        'IOCB_CMD_PWRITE demo.txt (what you like): (any reason)'
+    expect_error 'IOCB_CMD_PWRITE demo.txt*: I*' \
+        'IOCB_CMD_PWRITE demo.txt (what you like): (the text of EIO)'
     expect_output ''
 
     situation 'An interrupted wait goes on:'
@@ -49,6 +49,8 @@ wrong=(
         /errno = -event.res;/d'
     'a short write is taken for a whole one|
         s/(size_t)event.res != /0 \&\& &/'
+    'a short write has no errno of its own|
+        s/errno = EIO;/errno = -event.res;/'
     'the sign is forgotten|
         s/errno = -event.res;/errno = event.res;/'
 )

@@ -23,6 +23,14 @@ check() {
         fail 'the other blocks are written by requests, too' \
             "calls of pwrite: $(calls pwrite), of write: $(calls write)"
 
+    situation 'The same, on a disk that takes its time:'
+    AIO_FAULT='io_submit@1=short=3' late=yes watch=yes run demo.dat
+    expect_success
+    expect_same demo.dat expected 512
+    (($(most_in_flight) <= 8)) ||
+        fail 'all 8 are reaped before the next 8 are submitted' \
+            "up to $(most_in_flight) in flight"
+
     situation 'Each io_submit() takes one request; some calls are interrupted:'
     AIO_FAULT='io_submit@1=EINTR io_submit@4=EINTR io_submit@*=short=1
         io_getevents@2=EINTR' run demo.dat

@@ -24,6 +24,11 @@ check() {
     expect_line 'lines: 20000'
     expect_window 4 27
 
+    situation 'There, the oldest block first:'
+    late=oldest run demo.txt 4
+    expect_success
+    expect_line 'lines: 20000'
+
     situation 'No room for the third request, until one of the others is done:'
     AIO_FAULT='io_submit@1=short=2 io_submit@2=EAGAIN' run demo.txt 4
     expect_success
@@ -73,6 +78,8 @@ wrong=(
         s/while (nr_idle > 0/while (nr_idle > 0 \&\& in_flight == 0/'
     'a place is free as soon as its request is submitted|
         s/idle\[--nr_idle\]/\&window[nr_idle--, prepared % depth]/'
+    'the place is the number of those in flight|
+        s/idle\[--nr_idle\]/\&window[depth - nr_idle--]/'
     'one too many|
         s/depth = number(.*/&\n    depth++;/'
     'one at a time|

@@ -23,6 +23,11 @@ check() {
     expect_output 'blocks: 20'
     expect_window 4 20
 
+    situation 'There, the oldest first:'
+    late=oldest run demo.dat
+    expect_success
+    expect_same demo.dat expected 512
+
     situation 'There, with one event at a time:'
     AIO_FAULT='io_getevents@*=short=1 io_getevents@2=EINTR' late=yes \
         run demo.dat
@@ -52,6 +57,9 @@ wrong=(
         s/io_getevents(ctx, 1, DEPTH/io_getevents(ctx, in_flight, DEPTH/'
     'four buffers in turn, whichever is done|
         s/int buffer = idle.*/int buffer = submitted % DEPTH;/
+        s/idle\[nr_idle++\] = events.*//'
+    'the buffer is the number of those in flight|
+        s/int buffer = idle.*/int buffer = in_flight;/
         s/idle\[nr_idle++\] = events.*//'
     'the buffer is free when io_submit has returned|
         s/submitted++;/& idle[nr_idle++] = buffer;/

@@ -16,6 +16,10 @@ check() {
     expect_output "header: $(printf '%-63s' 'record 7')
 lines in the body: $(tail -c +65 demo.dat | wc -l)"
 
+    ! grep -qwE 'memcpy|memmove' "$from/$chapter/exercises/$name.c" ||
+        fail 'no copying: the kernel puts each part where it belongs' \
+            'memcpy() or memmove() in the source'
+
     situation 'Another record:'
     given "{ printf '%-63s\\n' 'record 8'
       seq 7 10000 | head -c 4096; } >other.dat"

@@ -92,6 +92,15 @@ check() {
     expect_one_sync
     expect_window 3 10
 
+    situation 'There, the oldest first:'
+    late=oldest run demo.dat 10 3
+    expect_success
+    expect_same demo.dat expected 12288
+
+    situation 'Where the memory lies, too:'
+    watch=all run demo.dat 5
+    expect_aligned
+
     situation 'No room for the third record, until one of the others is done:'
     AIO_FAULT='io_submit@1=short=2 io_submit@2=EAGAIN' run demo.dat
     expect_success
@@ -146,6 +155,8 @@ wrong=(
     'a short write is fine|s/if (res == RECORD)/if (res > 0)/'
     'waits until the window is empty|s/while (nr_idle > 0/while (nr_idle > 0 \&\& in_flight == 0/'
     'it waits for all that are in flight|s/io_getevents(ctx, 1, depth/io_getevents(ctx, in_flight, depth/'
+    'the place is the number of those in flight|s/idle\[--nr_idle\]/\&window[depth - nr_idle--]/'
+    'memory as it comes|s/depth \* sizeof(.window));/depth * sizeof(*window) + 512);/; s/window = memory;/window = (void *)((char *)memory + 512);/; s/^    free(.*//'
     'no room is the end|s/errno == EAGAIN && in_flight > 0/0/'
     'no room is waited for, by asking again and again|s/if (n == -1 && errno == EAGAIN && in_flight > 0)/if (n == -1 \&\& errno == EAGAIN) continue; if (0)/'
     'O_DIRECT is taken back|s/^    if (io_setup(/    fcntl(fd, F_SETFL, 0);\n&/'

@@ -78,6 +78,7 @@ set, clear it and call the function; if it is not, wait.'
 )
 
 wrong=(
+    'it waits, and then looks whether the signal had come before|s/^        if (told) {/        n = ppoll(NULL, 0, \&limit, \&unblocked); if (n == 0) errno = ETIMEDOUT; if (n == 0 || errno != EINTR) die("ppoll");\n&/'
     'it is called by another name, in the handler still|s/told = 1;/next_block();/'
     'the handler only flushes|s/told = 1;/told = 1; fflush(stdout);/'
     'there is no signal, it asks again and again|s/SIGEV_SIGNAL/SIGEV_NONE/; s/if (told) {/if (aio_error(\&aiocb) != EINPROGRESS) {/; s/n = ppoll(.*/continue;/'

@@ -112,7 +112,7 @@ given=''
 # run [ARGUMENT...]: runs the program. Ahead of it, as needed:
 #     AIO_FAULT='SPEC...'   calls fail; see tests/helpers/fault.c
 #     late=yes              requests are done late, and the newest first; see
-#                           tests/helpers/late.c, also for late=idle|stall
+#                           tests/helpers/late.c for late=oldest|idle|stall
 #     watch=yes             notes requests in $work/watch; see watch.c there,
 #                           also for watch=all
 #     file_limit=KIB        no file may get longer
@@ -410,8 +410,9 @@ expect_window() {
 
 # expect_aligned: all requests of the last run with watch=all are.
 expect_aligned() {
-    ! grep -Eo '[0-9]+:[0-9]+:[0-9]+@[0-9]+' "$work/watch" |
-        awk -F '[:@]' '$2 % 4096 || $3 % 4096 || $4 { odd++ }
+    ! grep -Eo '[0-9]+:[0-9]+:[0-9]+@[0-9]+(/[0-9]+@[0-9]+)*' "$work/watch" |
+        awk -F '[:@/]' '$2 % 4096 { odd++ }
+        { for (i = 3; i < NF; i += 2) odd += $i % 4096 || $(i + 1) }
         END { exit !odd }' ||
         fail 'offsets, lengths and addresses that are multiples of 4096' \
             "$(trace)"

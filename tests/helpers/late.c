@@ -12,6 +12,7 @@
  *
  *     AIO_LATE=idle    none is done before the program has waited in
  *                      epoll_wait() with nothing there yet
+ *     AIO_LATE=oldest  the oldest come first
  *     AIO_LATE=stall   the program is held up for 50 ms when it first waits
  *                      in epoll_wait()
  *
@@ -59,9 +60,10 @@ struct late {
     struct late *next;
 };
 
-static struct late *newest;
+static struct late *queue;      /* who is first in it is done first */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static int idle, stall;         /* AIO_LATE, until its time is over */
+static int oldest_first;
 
 static void *next_of(const char *name)
 {
@@ -84,6 +86,7 @@ __attribute__((constructor)) static void start(void)
 
     idle = text != NULL && strcmp(text, "idle") == 0;
     stall = text != NULL && strcmp(text, "stall") == 0;
+    oldest_first = text != NULL && strcmp(text, "oldest") == 0;
 }
 
 static int is_vectored(const struct iocb *iocb)
@@ -130,7 +133,7 @@ static long submit(aio_context_t ctx, long nr, struct iocb **list)
     long n;
 
     for (n = 0; n < nr; n++) {
-        struct late *late;
+        struct late *late, **place = &queue;
 
         errno = bad(list[n]);
         if (errno != 0)
@@ -156,8 +159,10 @@ static long submit(aio_context_t ctx, long nr, struct iocb **list)
             late->iocb.aio_resfd = own(late->iocb.aio_resfd);
         late->original = list[n];
         late->ctx = ctx;
-        late->next = newest;
-        newest = late;
+        while (oldest_first && *place != NULL)
+            place = &(*place)->next;
+        late->next = *place;
+        *place = late;
     }
     return n;
 }
@@ -193,7 +198,7 @@ static void flush(long nr)
     int error = errno;
 
     pthread_mutex_lock(&mutex);
-    for (struct late *late = newest; late != NULL; late = late->next) {
+    for (struct late *late = queue; late != NULL; late = late->next) {
         int poll = late->iocb.aio_lio_opcode == IOCB_CMD_POLL;
 
         if (!late->submitted && (poll || nr > 0) && submit_now(late) && !poll)
@@ -216,7 +221,7 @@ static void before_wait(void)
 static void put_back(struct io_event *event)
 {
     pthread_mutex_lock(&mutex);
-    for (struct late **at = &newest; *at != NULL; at = &(*at)->next) {
+    for (struct late **at = &queue; *at != NULL; at = &(*at)->next) {
         struct late *late = *at;
 
         if (event->obj != (uintptr_t)&late->iocb)
@@ -232,7 +237,7 @@ static void put_back(struct io_event *event)
 
 static struct iocb *copy_of(const struct iocb *original)
 {
-    for (struct late *late = newest; late != NULL; late = late->next)
+    for (struct late *late = queue; late != NULL; late = late->next)
         if (late->original == original)
             return &late->iocb;
     return (struct iocb *)(uintptr_t)original;
