@@ -679,9 +679,11 @@ res 4"
 }
 
 @test "POLL of a terminal or a FIFO open for both is EINVAL; of a file: ready" {
+    # And it is none where no wait is needed.
     fact poll_two_queues "EINVAL
 EINVAL
-res 1"
+res 1
+res 4"
 }
 
 @test "ignored: unknown aio_flags, resfd and reqprio without flag, aio_key" {
@@ -731,6 +733,18 @@ res 5"
     [[ $output != EOPNOTSUPP ]] ||
         skip "no RWF_NOWAIT on pipes before Linux 6.4, nor on $(filesystem)"
     assert_output "res EAGAIN"
+}
+
+@test "RWF_NOWAIT of a buffered write on ext4 is EOPNOTSUPP in the event" {
+    local answer="res EOPNOTSUPP"
+
+    # Elsewhere it may be had, or not at all, or have to wait.
+    output=$(<"$BATS_FILE_TMPDIR/event_nowait_write")
+    case $(filesystem):$output in
+    ext4:*) ;;
+    *:EOPNOTSUPP | *:"res 1" | *:"res EAGAIN") answer=$output ;;
+    esac
+    fact event_nowait_write "$answer"
 }
 
 @test "the end of the file is res 0, a read across it is short" {

@@ -705,6 +705,20 @@ as fdatasync() does
 as fsync() does"
 }
 
+@test "on glibc a sync goes ahead of queued writes with aio_reqprio above 0" {
+    probe sync_order
+    assert_output "write: EINPROGRESS, sync: waits"
+    probe sync_overtakes
+    assert_output "write: EINPROGRESS, sync: $(on 'done' waits)"
+}
+
+@test "aio_cancel of a closed descriptor: EBADF, on musl AIO_ALLDONE" {
+    probe cancel_bad_fd
+    assert_output "\
+EBADF
+$(on EBADF AIO_ALLDONE)"
+}
+
 @test "no such descriptor: EBADF at once, but on glibc late from aio_read" {
     probe fsync_bad_fd
     assert_output "aio_fsync: -1 EBADF"

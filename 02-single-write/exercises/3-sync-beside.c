@@ -2,8 +2,8 @@
  * 3-sync-beside.c - exercise 2.3, find the bug
  *
  * Writes TEXT to FILE and has the disk keep it, with two requests: a write
- * and an FDSYNC. They go out together, for that is what a list is for. After
- * a power cut the file may be empty all the same.
+ * and an FDSYNC. They go out together, for that is what a list is for. But
+ * nothing promises that this sync covers this write.
  *
  * Task:   Have the FDSYNC cover the write.
  * Output: "N bytes are on the disk", status 0. If a request fails: status 1,

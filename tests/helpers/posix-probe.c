@@ -199,6 +199,64 @@ static void reqprio(void)
     wait_for(&aiocb);
 }
 
+/* A number that no open file has. */
+static void cancel_bad_fd(void)
+{
+    const char *answers[] = { [AIO_CANCELED] = "AIO_CANCELED",
+                              [AIO_NOTCANCELED] = "AIO_NOTCANCELED",
+                              [AIO_ALLDONE] = "AIO_ALLDONE" };
+
+    for (int i = 0; i < 2; i++) {
+        int result = aio_cancel(i == 0 ? -1 : 900, NULL);
+
+        puts(result == -1 ? name_of(errno) : answers[result]);
+    }
+}
+
+/* A write is running, another one is queued, with a priority if there is one;
+ * then a sync. When only the first has ended, is the sync done? */
+static void sync_behind(int priority)
+{
+    static char much[1 << 20], some[1 << 20];
+    static struct aiocb running, queued, syncing;
+    const struct timespec moment = { 0, 100000000 };    /* 100 ms */
+    const struct aiocb *const list[1] = { &syncing };
+    int ends[2];
+
+    if (pipe(ends) == -1)
+        die("pipe");
+    prepare(&running, ends[1], much, sizeof(much));
+    prepare(&queued, ends[1], some, sizeof(some));
+    prepare(&syncing, ends[1], NULL, 0);
+    queued.aio_reqprio = priority;
+    if (aio_write(&running) == -1 || aio_write(&queued) == -1 ||
+        aio_fsync(O_SYNC, &syncing) == -1)
+        die("aio_write or aio_fsync");
+    for (size_t got = 0; got < sizeof(much);) {
+        ssize_t n = read(ends[0], much, sizeof(much) - got);
+
+        if (n == -1)
+            die("read");
+        got += n;
+    }
+    wait_for(&running);
+    aio_suspend(list, 1, &moment);
+    printf("write: %s, sync: %s\n", name_of(aio_error(&queued)),
+           aio_error(&syncing) == EINPROGRESS ? "waits" : "done");
+    fflush(stdout);
+    _exit(EXIT_SUCCESS);        /* what is in flight stays so */
+}
+
+static void sync_order(void)
+{
+    sync_behind(0);
+}
+
+static void sync_overtakes(void)
+{
+    sync_behind(5);
+}
+
 /* aio_error() returns the error, and leaves errno alone. */
 static void error_is_returned(void)
 {
@@ -694,6 +752,7 @@ static const struct question {
     void (*ask)(void);
 } questions[] = {
 #define Q(name) { #name, name }
+    Q(cancel_bad_fd), Q(sync_order), Q(sync_overtakes),
     Q(library), Q(bad_fd), Q(fsync_bad_fd), Q(reqprio), Q(error_is_returned),
     Q(return_twice), Q(zeroed_sigevent), Q(signals_queue),
     Q(suspend_before_callback), Q(pool), Q(pool_of_two), Q(listio_threads),

@@ -241,12 +241,12 @@ static void preallocated(void)
  * They are of 512 bytes, or of whole blocks of a filesystem. One that did not
  * have to sleep may just have been quick: with only_waits it does not count.
  */
-static void prealloc_writes(int fd, size_t length, int only_waits)
+static void prealloc_writes(int fd, char *data, size_t length,
+                            int only_waits)
 {
     volatile unsigned *ring = (void *)context();
     struct rusage before, after;
     struct iocb iocb;
-    char *data = blocks(1);
     int done = 0;
 
     errno = posix_fallocate(fd, 0, 20 * BLOCK);
@@ -271,7 +271,40 @@ static void prealloc_writes(int fd, size_t length, int only_waits)
 
 static void part_of_block(void)
 {
-    prealloc_writes(new_file(), 512, 0);
+    prealloc_writes(new_file(), blocks(1), 512, 0);
+}
+
+/* Whole blocks, out of memory that is aligned to 512 only. */
+static void address_512(void)
+{
+    prealloc_writes(new_file(), blocks(2) + 512, BLOCK, 0);
+}
+
+/* Two writes behind the end, one behind the other, 20 times: is at least the
+ * first one done when io_submit returns? */
+static void extending_pair(void)
+{
+    volatile unsigned *ring = (void *)context();
+    struct iocb iocbs[2], *list[2] = { &iocbs[0], &iocbs[1] };
+    int fd = new_file(), done = 0;
+    char *data = blocks(1);
+
+    for (int i = 0; i < 20; i++) {
+        memset(iocbs, 0, sizeof(iocbs));
+        for (int j = 0; j < 2; j++) {
+            iocbs[j].aio_lio_opcode = IOCB_CMD_PWRITE;
+            iocbs[j].aio_fildes = fd;
+            iocbs[j].aio_buf = (uintptr_t)data;
+            iocbs[j].aio_nbytes = BLOCK;
+            iocbs[j].aio_offset = (2LL * i + j) * BLOCK;
+        }
+        if (syscall(SYS_io_submit, context(), 2L, list) != 2)
+            die("io_submit");
+        done += ring[2] != ring[3];
+        reap();
+        reap();
+    }
+    puts(done == 20 ? "done" : "under way");
 }
 
 static void without_checksums(void)
@@ -282,7 +315,7 @@ static void without_checksums(void)
     if (ioctl(fd, (int)FS_IOC_SETFLAGS, &flags) == -1)
         puts("no such flag");
     else
-        prealloc_writes(fd, BLOCK, 1);
+        prealloc_writes(fd, blocks(1), BLOCK, 1);
 }
 
 /* A file of 70000 bytes is read to its end and past it. */
@@ -359,6 +392,7 @@ int main(int argc, char **argv)
         { "length_off", length_off }, { "writes_aligned", writes_aligned },
         { "writes_off", writes_off }, { "part_of_block", part_of_block },
         { "without_checksums", without_checksums },
+        { "address_512", address_512 }, { "extending_pair", extending_pair },
     };
 
     if (argc > 2)

@@ -1061,12 +1061,12 @@ static void poll_two_queues(void)
                         open("fifo", O_RDWR), file("x", O_RDONLY) };
     struct iocb iocb;
 
-    for (int i = 0; i < 3; i++) {
-        if (fds[i] == -1)
+    for (int i = 0; i < 4; i++) {
+        if (fds[i % 3] == -1)
             die("open");
         iocb = done_request();
-        iocb.aio_fildes = fds[i];
-        iocb.aio_buf = POLLIN;
+        iocb.aio_fildes = fds[i % 3];
+        iocb.aio_buf = i < 3 ? POLLIN : POLLOUT;        /* that is ready */
         try(&iocb);
     }
 }
@@ -1285,6 +1285,15 @@ static void event_nowait(void)
         die("write");
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     iocb.aio_fildes = fd;
+    try(&iocb);
+}
+
+static void event_nowait_write(void)
+{
+    char data[1] = "y";
+    struct iocb iocb = request(IOCB_CMD_PWRITE, file("x", O_RDWR), data, 1);
+
+    iocb.aio_rw_flags = RWF_NOWAIT;
     try(&iocb);
 }
 
@@ -1519,6 +1528,7 @@ static const struct question {
     Q(poll_two_queues), Q(event_interrupted), Q(iocb_ignored),
     Q(iocb_order), Q(event_bad_buffer), Q(event_no_address),
     Q(event_direct), Q(event_limit), Q(event_full), Q(event_nowait),
+    Q(event_nowait_write),
     Q(event_append), Q(event_position), Q(event_end_of_file),
     Q(getevents_bad_timeout), Q(getevents_arguments),
     Q(getevents_bad_events), Q(getevents_odd_timeout),
