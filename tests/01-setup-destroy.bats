@@ -279,6 +279,15 @@ aio-nr after io_destroy: -1"
     AIO_FAULT='fflush@1=ENOSPC' program -1 context-limits
     assert_error "context-limits: standard output: No space left on device"
 
+    # All but the end fits into the file.
+    program -0 context-limits
+    printf "%$((1024 - ${#output} + 20))s" '' >output
+    # shellcheck disable=SC2016 # for the inner shell
+    run -1 --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 1
+        exec "$1" >>output' bash "$root/$chapter/context-limits"
+    assert_error "context-limits: standard output: File too large"
+    run -0 grep -a parent output
+
     # The parent's first lines fit into the file, the child's do not: the
     # child says why, and the parent goes no further.
     printf '%950s' '' >output

@@ -484,8 +484,8 @@ res ENOSPC"
         "close@4 demo.txt"
 
     each_call_fails ENOSPC "No space left on device" wait-timeout pipe@1 \
-        io_setup@1 io_submit@1 io_submit@9 sigaction@1 setitimer@1 \
-        setitimer@2 io_destroy@1 close@1 close@2
+        io_setup@1 io_submit@1 io_submit@9 sigaction@1 sigprocmask@1 \
+        setitimer@1 setitimer@2 io_destroy@1 close@1 close@2
 }
 
 @test "an error in the event is an error, so is a short write; EINTR is none" {

@@ -595,6 +595,10 @@ create demo 666"
     says=$(direct='' offset=1; misaligned_says)
     AIO_FAULT='open:direct@1=EINVAL' program -0 misaligned demo
     assert_output "$says"
+    AIO_FAULT='fcntl@1=EIO' AIO_DIOALIGN='0 0' under otherfs.so misaligned demo
+    assert_error "misaligned: fcntl demo: $eio"
+    AIO_FAULT='fcntl@1=EIO' AIO_DIOALIGN='0 0' under otherfs.so odirect demo
+    assert_error "odirect: fcntl demo: $eio"
     AIO_DIOALIGN='0 0' under otherfs.so misaligned demo
     same status "$status" 0
     assert_output "$says"
@@ -1060,7 +1064,7 @@ depth     IOPS   gain  calls  (gain over pread, calls a request)"
     run -0 timeout 60 script -qec "'$root/$chapter/queue-depth' demo 4096 1" \
         /dev/null
     [[ $output == *"reading with pread: ms 1"$'\e[K\r'* ]]
-    [[ $output == *$'\r'"reading at depth 64"$'\e[K\r'* ]]
+    [[ $output == *$'\r'"reading at depth 64"$'\e[K\r\e[K\r'* ]]
     run -0 timeout 60 script -qec "'$root/$chapter/queue-depth' new 4096 1 2" \
         /dev/null
     [[ $output == *"writing: MiB 1"$'\e[K\r'* ]]
@@ -1126,6 +1130,9 @@ places() {
     truncate -s 4G holes
     traced queue-depth holes 4096 4
     places 'whole windows'
+    # It waits for half of the window.
+    same 'of 2' "$(grep -A 1 -m 1 '^io_submit 2 = 2' <<<"$trace" |
+        sed -n 's/^\(io_getevents .*\) = .*/\1/p')" 'io_getevents 1 64 -'
     # More than a window of each depth: what is done is asked for again.
     compare "$(grep -c '^io_submit' <<<"$trace")" '>' 7
     trace=$(grep -m 1 '^io_submit 64 ' <<<"$trace" | grep -o '@[0-9]*')

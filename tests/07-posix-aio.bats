@@ -192,6 +192,9 @@ sigprocmask@1=EINVAL: sigprocmask: Invalid argument
 aio_read@2=EINVAL: aio_read demo.txt: Invalid argument
 ppoll@1=EINVAL: ppoll: Invalid argument
 ppoll@1=short=0: ppoll: $etimedout
+aio_return@2=EINVAL: aio_return: Invalid argument
+aio_return@3=EINVAL: aio_return: Invalid argument
+aio_return@4=EINVAL: aio_return: Invalid argument
 sem_init@1=ENOSYS: sem_init: Function not implemented
 aio_read@3=EAGAIN: aio_read demo.txt: Resource temporarily unavailable
 clock_gettime@1=EINVAL: clock_gettime: Invalid argument
@@ -207,6 +210,7 @@ aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 aio_suspend@1=EINVAL: aio_suspend: Invalid argument
 aio_return@1=EINVAL: aio_return: Invalid argument
 sigaction@1=EINVAL: sigaction: Invalid argument
+sigprocmask@1=EINVAL: sigprocmask: Invalid argument
 setitimer@1=EINVAL: setitimer: Invalid argument
 setitimer@2=EINVAL: setitimer: Invalid argument
 write@1=EPIPE: write pipe: Broken pipe
