@@ -6,8 +6,8 @@
  * something to read. An IOCB_CMD_POLL request is that question; it is
  * answered once, by an event with poll()'s mask in `res`, and is then asked
  * again. So one io_submit() and one io_getevents() in each turn of the loop
- * serve any number of pipes and sockets (of terminals none: io_submit() says
- * EINVAL), and could serve files beside them.
+ * serve any number of pipes and sockets (but not terminals), and could serve
+ * files beside them.
  *
  * Build:  cc -o poll-requests poll-requests.c
  * Usage:  ./poll-requests

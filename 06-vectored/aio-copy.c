@@ -276,8 +276,8 @@ static void open_target(struct copy *copy)
         die("open %s", folder);
     free(folder);
 
-    /* What ends us from here on, the temporary file goes; but kill -9 and
-     * a crash leave no time for it. */
+    /* However we are ended from here on, as a rule, the temporary file goes;
+     * kill -9 and a crash leave no time for it. */
     if (atexit(remove_temporary) != 0)
         die("atexit");
     for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)

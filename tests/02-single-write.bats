@@ -789,6 +789,11 @@ EINTR
 EINTR"
 }
 
+@test "Ctrl-Z and fg: EINTR from io_getevents, io_pgetevents waits on" {
+    fact getevents_stopped EINTR
+    fact pgetevents_stopped 1
+}
+
 @test "io_pgetevents without a mask is io_getevents" {
     fact pgetevents_plain "1
 1

@@ -52,5 +52,6 @@ wrong=(
     'nbytes in bytes, as ever|s/iocb.aio_nbytes = 2/iocb.aio_nbytes = HEADER + BODY/'
     'the body comes first|s/segments\[0\].iov_base = header/segments[0].iov_base = body/; s/segments\[1\].iov_base = body/segments[1].iov_base = header/'
     'two plain reads, with no vectors|s/IOCB_CMD_PREADV;/IOCB_CMD_PREAD;/; s/(uintptr_t)segments/(uintptr_t)header/; s/iocb.aio_nbytes = 2/iocb.aio_nbytes = HEADER/; s/event.res != HEADER + BODY/pread(fd, body, BODY, HEADER) != BODY/'
+    'it copies all the same|s/^    if (event.res != HEADER + BODY) {/    static char copy[BODY]; memcpy(copy, body, BODY); memcpy(body, copy, BODY);\n&/'
     'a short record is fine|s/event.res != HEADER + BODY/event.res < 0/'
 )

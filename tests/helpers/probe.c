@@ -1404,6 +1404,50 @@ static void getevents_keeps_timeout(void)
 /* The kernel's signal set has 64 bits, the library's may have more. */
 enum { SIGSET_SIZE = 8 };
 
+/*
+ * What Ctrl-Z and fg do to a wait: stopped and continued, again and again, and
+ * then the request is done. (The child is not killed: we might be stopped.)
+ */
+static void stopped(int mask)
+{
+    aio_context_t ctx = the_context();
+    struct timespec timeout = { 10, 0 };
+    struct io_event event;
+    struct iocb iocb = done_request();
+    struct aio_sigset none = { NULL, SIGSET_SIZE };
+    int end, fd = empty_pipe(&end);
+    pid_t parent = getpid(), pid;
+
+    iocb.aio_fildes = fd;
+    iocb.aio_buf = POLLIN;
+    must_submit(ctx, iocb);
+    pid = fork();
+    if (pid == -1)
+        die("fork");
+    if (pid == 0) {
+        for (int i = 0; i < 20; i++) {
+            usleep(10000);
+            kill(parent, SIGSTOP);
+            usleep(10000);
+            kill(parent, SIGCONT);
+        }
+        _exit(write(end, "!", 1) != 1);
+    }
+    answer(mask ? io_pgetevents(ctx, 1, 1, &event, &timeout, &none) :
+           io_getevents(ctx, 1, 1, &event, &timeout));
+    waitpid(pid, NULL, 0);
+}
+
+static void getevents_stopped(void)
+{
+    stopped(0);
+}
+
+static void pgetevents_stopped(void)
+{
+    stopped(1);
+}
+
 static void pgetevents_plain(void)
 {
     aio_context_t ctx = the_context();
@@ -1533,7 +1577,7 @@ static const struct question {
     Q(getevents_bad_timeout), Q(getevents_arguments),
     Q(getevents_bad_events), Q(getevents_odd_timeout),
     Q(getevents_keeps_timeout), Q(pgetevents_plain), Q(pgetevents_arguments),
-    Q(pgetevents_mask),
+    Q(pgetevents_mask), Q(getevents_stopped), Q(pgetevents_stopped),
 };
 
 int main(int argc, char **argv)
