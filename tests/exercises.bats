@@ -15,8 +15,11 @@ load helpers/answers
 
     # bats looks at each command of a loop: long ones are for awk.
     awk '
-    /^## / { name = "section." (/^## Chapter/ ? substr($3, 1, 1) : $NF) }
-    name { print >name }' "$root/TUTORIAL.md"
+    /^#+ / { name = "" }
+    /^# Chapter/ { page = substr($3, 1, 1) }
+    /^## Exercises/ { name = "section." page }
+    /^## For teachers/, /^## Appendix/ { name = "section.teachers" }
+    name { print >name }' "$root"/0*/README.md "$root/TUTORIAL.md"
 
     for file in "${exercises[@]}"; do
         facts "$file"
@@ -37,7 +40,7 @@ load helpers/answers
             echo "$id: does not say how to check it"
         section=$(<"section.${id%.*}")
         [[ $section == *"- **$id ${name#*-}** ($kind)"* ]] ||
-            echo "$id: is not in TUTORIAL.md"
+            echo "$id: is not on the page of its chapter"
         section=$(<section.teachers)
         [[ $section == *"| $id | $kind |"* ]] ||
             echo "$id: is not in the table for teachers"
@@ -113,6 +116,9 @@ expected: status 1, and one line on stderr
 got: status 0
   on stdout:
     written: -28 bytes
+
+Read: 02-single-write/README.md, line "*" (The code that matters);
+      02-single-write/single-write.c
 
 Hint 1: "*"
 (Another hint: make exercise-2.2 HINT=2)" ]] || same report "$output" ...

@@ -1,24 +1,87 @@
-# The documents are true. That the tool which says so would notice if they
-# were not is in course/docs.bats.
+# The documents are true: every page, each of its code blocks, each command
+# and each link. That the tool which says so would notice if they were not is
+# in course/docs.bats.
 # seconds: 4
 
 # shellcheck disable=SC2016,SC2154 # $ is meant; common.bash sets root
 load helpers/common
 
-@test "every code and console block and every link of TUTORIAL.md is true" {
-    run "$root/tests/tools/docs" check "$root/TUTORIAL.md"
-    same "what docs check says" "$output" ""
+pages=("$root/README.md" "$root/TUTORIAL.md" "$root"/0*/README.md)
+
+# All pages are checked side by side; each test then looks at one of them.
+setup_file() {
+    local pages
+
+    cd "$root" || return
+    pages=(README.md TUTORIAL.md 0*/README.md)
+    # shellcheck disable=SC2016 # for the inner shell
+    printf '%s\n' "${pages[@]}" | xargs -P 3 -I PAGE sh -c '
+        said=$BATS_FILE_TMPDIR/$(echo "$1" | tr / -)
+        tests/tools/docs check "$1" >"$said" 2>&1 3>&- || echo failed >>"$said"
+        ' - PAGE
+}
+
+# The page that the test is called after.
+this_page_is_true() {
+    local page=${BATS_TEST_DESCRIPTION#* of }
+
+    page=${page%% is *}
+    same "what docs check says" "$(<"$BATS_FILE_TMPDIR/${page//\//-}")" ""
+}
+
+@test "every block and every link of README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of TUTORIAL.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 01-setup-destroy/README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 02-single-write/README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 03-batch-submit/README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 04-odirect/README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 05-eventfd/README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 06-vectored/README.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of 07-posix-aio/README.md is true" {
+    this_page_is_true
+}
+
+@test "each page has such a test, and each chapter a page" {
+    local page folders=("$root"/0*/)
+
+    same "the number of pages" "${#pages[@]}" $((${#folders[@]} + 2))
+    for page in "${pages[@]}"; do
+        grep -qF " of ${page#"$root/"} is true\" {" "$BATS_TEST_FILENAME" ||
+            { echo "no test: $page"; return 1; }
+    done
+}
+
+@test "what the exercises say to read stands on the line that they name" {
+    run "$root/tests/tools/reads" check
+    same "what reads check says" "$output" ""
     same status "$status" 0
 }
 
-@test "every code and console block and every link of README.md is true" {
-    [[ -e $root/README.md ]] || skip "there is no README.md"
-    run "$root/tests/tools/docs" check "$root/README.md"
-    same "what docs check says" "$output" ""
-    same status "$status" 0
-}
-
-@test "the byte tables of the tutorial are those of the kernel's header" {
+@test "the byte tables of Appendix B are those of the kernel's header" {
     awk -F '[|` ]+' '
     BEGIN {
         print "#include <linux/aio_abi.h>"
@@ -103,10 +166,10 @@ END
     same "what is missing" "$(cat missing)" ""
 }
 
-@test "every program of the course is run in the tutorial" {
+@test "every program of the course is run on a page" {
     local source commands
 
-    commands=$(sed -n 's/^[$>] \(.*\)/ \1 /p' "$root/TUTORIAL.md")
+    commands=$(sed -n 's/^[$>] \(.*\)/ \1 /p' "${pages[@]}")
     for source in "$root"/0*/*.c; do
         source=${source#"$root/"}
         [[ $commands == *"${source%.c} "* ]] ||
@@ -114,32 +177,56 @@ END
     done
 }
 
-@test "each chapter of the tutorial has the same sections in the same order" {
+@test "the map of the chapters has each page and each program" {
+    local file map
+
+    map=$(sed -n '/^## The chapters/,/^## For teachers/p' "$root/TUTORIAL.md")
+    for file in "$root"/0*/README.md "$root"/0*/*.c; do
+        file=${file#"$root/"}
+        [[ $map == *"]($file)"* ]] || { echo "not there: $file"; return 1; }
+    done
+}
+
+@test "each chapter has the same sections in the same order" {
     awk '
     /^```/ { code = !code }
     code { next }
-    /^## / { chapter = $2 == "Chapter" ? $3 : "" }
-    chapter && /^### / { sections[chapter] = sections[chapter] $0 "\n" }
+    /^# / { chapter = $3 }
+    /^## / { sections[chapter] = sections[chapter] $0 "\n" }
     END {
         for (chapter in sections)
             if (sections[chapter] != sections["1:"])
                 print "chapter " chapter "\n" sections[chapter]
         printf "%s", sections["1:"]
-    }' "$root/TUTORIAL.md" >sections
+    }' "$root"/0*/README.md >sections
     same "the list of sections" "$(cat sections)" "\
-### What you need to know
-### What you will learn
-### The idea
-### The code that matters
-### Run it
-### What can go wrong
-### Experiments
-### Under the hood
-### Exercises
-### What comes next"
+## What you need to know
+## What you will learn
+## The idea
+## The code that matters
+## Run it
+## What can go wrong
+## Experiments
+## Under the hood
+## Exercises
+## What comes next"
 }
 
-@test "the tutorial has at least 25 code blocks and 25 console blocks" {
-    (($(grep -c '^```c$' "$root/TUTORIAL.md") >= 25))
-    (($(grep -c '^```console$' "$root/TUTORIAL.md") >= 25))
+@test "each chapter links to the course, the one before and the next one" {
+    local i links to chapters=("$root"/0*/)
+
+    for i in "${!chapters[@]}"; do
+        links=$(sed '/^# /q' "${chapters[i]}README.md")
+        for to in "../TUTORIAL.md#the-chapters" \
+            "${chapters[i - (i > 0)]}" "${chapters[i + 1]-}"; do
+            to=${to/#"$root"/..}
+            [[ $to == */0"$((i + 1))"-* || -z $to || $links == *"]($to"* ]] ||
+                { echo "${chapters[i]}: no link to $to"; return 1; }
+        done
+    done
+}
+
+@test "the pages have at least 50 code blocks and 50 console blocks" {
+    (($(cat "${pages[@]}" | grep -c '^```c$') >= 50))
+    (($(cat "${pages[@]}" | grep -c '^```console$') >= 50))
 }

@@ -11,8 +11,9 @@
  *         "aio-nr A and N more are over aio-max-nr M" with the numbers of
  *         /proc/sys/fs (and whatever advice you like behind them).
  * Try:    ./1-first-context 4000000
- * Read:   chapter 1, "The code that matters" and "What can go wrong";
- *         ../setup-destroy.c, whose functions are yours to copy
+ * Read:   01-setup-destroy/README.md, line 49 (The code that matters);
+ *         01-setup-destroy/README.md, line 148 (What can go wrong);
+ *         01-setup-destroy/setup-destroy.c, whose functions are yours to copy
  * Check:  make exercise-1.1
  *
  * Build:  cc -o 1-first-context 1-first-context.c

@@ -13,8 +13,10 @@
  *             "64 bytes at 0: none, the end of the file"
  *         If the event brings an error: status 1, and on stderr
  *         "1-read-one: IOCB_CMD_PREAD FILE: reason".
- * Read:   chapter 2, "The code that matters" and the first experiment;
- *         ../single-write.c
+ * Read:   02-single-write/README.md, line 50 (The code that matters);
+ *         02-single-write/README.md, line 274 (A read at the end of the file:
+ *         error, or zero bytes?);
+ *         02-single-write/single-write.c
  * Check:  make exercise-2.1
  *
  * Build:  cc -o 1-read-one 1-read-one.c

@@ -12,8 +12,9 @@
  * Output: "lines: N" and "in flight: at most M of DEPTH", status 0. If a
  *         call or a request fails: status 1, and on stderr "2-window: CALL:
  *         reason", or "2-window: IOCB_CMD_PREAD FILE: reason".
- * Read:   chapter 3, "The idea" and "The code that matters";
- *         ../batch-submit.c
+ * Read:   03-batch-submit/README.md, line 23 (The idea);
+ *         03-batch-submit/README.md, line 47 (The code that matters);
+ *         03-batch-submit/batch-submit.c
  * Check:  make exercise-3.2
  *
  * Build:  cc -o 2-window 2-window.c

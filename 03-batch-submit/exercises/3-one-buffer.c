@@ -13,8 +13,9 @@
  *         IOCB_CMD_PWRITE FILE: reason".
  * Try:    LD_PRELOAD=tests/helpers/late.so, a disk that takes its time, and
  *         does the newest request first; then grep -a block demo.dat
- * Read:   chapter 2, what you may touch after io_submit(); chapter 3, "The
- *         idea"
+ * Read:   02-single-write/README.md, line 50 (The code that matters) on what
+ *         you may touch after io_submit();
+ *         03-batch-submit/README.md, line 23 (The idea)
  * Check:  make exercise-3.3
  *
  * Build:  cc -o 3-one-buffer 3-one-buffer.c

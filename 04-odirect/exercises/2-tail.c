@@ -10,7 +10,8 @@
  *         What is too much, ftruncate() cuts off.
  * Output: "written: SIZE bytes", status 0. Calls that fail end the program
  *         with status 1 and "2-tail: CALL FILE: reason", as ever.
- * Read:   chapter 4, "The code that matters"; ../odirect.c
+ * Read:   04-odirect/README.md, line 58 (The code that matters);
+ *         04-odirect/odirect.c
  * Check:  make exercise-4.2
  *
  * Build:  cc -o 2-tail 2-tail.c

@@ -10,7 +10,8 @@
  *         event is still looked at.
  * Output: "written: 8 blocks", status 0. If an event brings an error, status
  *         1 and "1-counter: IOCB_CMD_PWRITE FILE: reason".
- * Read:   chapter 5, "The code that matters"; ../eventfd.c
+ * Read:   05-eventfd/README.md, line 54 (The code that matters);
+ *         05-eventfd/eventfd.c
  * Check:  make exercise-5.1
  *
  * Build:  cc -o 1-counter 1-counter.c

@@ -9,7 +9,8 @@
  *         new request before the read, for it would tell of the old message.
  * Output: "messages: N", status 0. If there is no event within a second, status
  *         1 and "2-rearm: io_getevents: reason", as it does now.
- * Read:   chapter 5, the experiments; ../poll-requests.c
+ * Read:   05-eventfd/README.md, line 210 (Can AIO itself be the event loop?);
+ *         05-eventfd/poll-requests.c
  * Check:  make exercise-5.2
  *
  * Build:  cc -o 2-rearm 2-rearm.c

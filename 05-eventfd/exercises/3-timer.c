@@ -12,8 +12,9 @@
  * Output: "silence after N messages", then "written: N messages", status 0.
  *         If the timer cannot be made or set, status 1 and "3-timer:
  *         timerfd_create: reason", or "3-timer: timerfd_settime: reason".
- * Read:   chapter 5, "The code that matters"; ../eventfd.c; man 2
- *         timerfd_create
+ * Read:   05-eventfd/README.md, line 54 (The code that matters);
+ *         05-eventfd/eventfd.c;
+ *         man 2 timerfd_create
  * Check:  make exercise-5.3
  *
  * Build:  cc -o 3-timer 3-timer.c

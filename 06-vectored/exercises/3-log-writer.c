@@ -13,8 +13,11 @@
  *         "3-log-writer: CALL: reason", "3-log-writer: IOCB_CMD_PWRITEV FILE:
  *         reason" or the same with IOCB_CMD_FDSYNC. A write that came up
  *         short has failed, too, and the reason is EIO's.
- * Read:   chapters 3 (the window), 4 (O_DIRECT), 6; ../vectored.c,
- *         ../../03-batch-submit/batch-submit.c
+ * Read:   03-batch-submit/README.md, line 23 (The idea);
+ *         04-odirect/README.md, line 58 (The code that matters);
+ *         06-vectored/README.md, line 47 (The code that matters);
+ *         06-vectored/vectored.c;
+ *         03-batch-submit/batch-submit.c
  * Check:  make exercise-6.3
  *
  * Build:  cc -o 3-log-writer 3-log-writer.c

@@ -11,8 +11,10 @@
  * Output: As it is: "reading FILE", a line "at OFFSET: N bytes" for each
  *         block, "end of file: N bytes". When a read fails, or cannot be
  *         started, status 1 and "3-handler: aio_read FILE: reason".
- * Read:   chapter 7, the experiment on signals; ../signal.c; man 7
- *         signal-safety
+ * Read:   07-posix-aio/README.md, line 320 (A signal for each completion: must
+ *         there be a handler?);
+ *         07-posix-aio/signal.c;
+ *         man 7 signal-safety
  * Check:  make exercise-7.3
  *
  * Build:  cc -o 3-handler 3-handler.c (glibc before 2.34: add -lrt -pthread)
