@@ -23,7 +23,7 @@ else ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
 
-ifneq ($(filter-out clean help doctor,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean help doctor book,$(or $(MAKECMDGOALS),all)),)
 # $(call has,HEADER): "yes" if the compiler finds it.
 has = $(shell $(CC) $(CPPFLAGS) -include $1 -fsyntax-only -x c /dev/null \
         2>/dev/null && echo yes)
@@ -62,8 +62,8 @@ export CC CPPFLAGS CFLAGS
 
 .DELETE_ON_ERROR:
 .PHONY: all programs run test test-course exercises bench plot doctor docs \
-        check-docs handout test-faults test-matrix test-mutants test-classroom \
-        clean help left-out FORCE
+        check-docs book handout test-faults test-matrix test-mutants \
+        test-classroom clean help left-out FORCE
 
 all: programs $(helpers)        # builds every program, beside its source
 
@@ -124,11 +124,14 @@ plot: all                       # and as a picture, with gnuplot
 doctor:                         # can the course run here? what to do if not
 	@tests/tools/doctor
 
-docs: all                       # brings code and output in the texts up to date
+docs: all                       # brings code and output on the pages up to date
 	@tests/tools/docs write
 
 check-docs: all                 # says whether they are
 	@tests/tools/docs check
+
+book:                           # all pages as one: Markdown, and HTML (pandoc)
+	@tests/tools/book
 
 handout: all                    # the course for a class, without solutions
 	@tests/tools/handout
@@ -148,7 +151,7 @@ test-classroom: all             # thirty learners side by side: all green?
 clean:                          # removes what was built and left over
 	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))
 	@rm -f $(helpers) tests/.built-with
-	@rm -rf tests/.scratch.* demo*
+	@rm -rf tests/.scratch.* demo* book.md book.html
 
 help:                           # this list
 	@sed -n 's/^\([a-z][a-z-]*%\{0,1\}\):[^#]*# \(.*\)/  make \1\t\2/p' \

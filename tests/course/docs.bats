@@ -1,4 +1,5 @@
-# The tool that checks the documents notices what is not true.
+# The tool that checks the documents notices what is not true; and the book
+# that is made of them.
 
 # shellcheck disable=SC2016,SC2154 # $ is meant; common.bash sets root
 load ../helpers/common
@@ -203,6 +204,170 @@ TUTORIAL.md:3: there is no no.md
 TUTORIAL.md:3: there is no #no
 TUTORIAL.md:3: there is no Chapter 9
 TUTORIAL.md:4: there is no TUTORIAL.md#no"
+}
+
+# Two pages and an exercise beside the little course.
+little_pages() {
+    little_course
+    mkdir -p 01-demo/exercises 02-more tests/exercises tests/helpers
+    cp "$root"/tests/helpers/plain.bash tests/helpers
+    cp "$root"/tests/exercises/library.bash tests/exercises
+    sed -i 's/^## Chapter 1.*/## For teachers/; s/ls 01-demo &/echo demo.c \&/
+        3s/(#[^)]*)/(01-demo\/README.md)/' TUTORIAL.md
+    cat >01-demo/README.md <<'END'
+[The course](../TUTORIAL.md),
+then [2](../02-more/README.md#run-it)
+
+# Chapter 1: to read
+
+## The idea
+
+See [chapter 2] and `Q`.
+
+## Run it
+
+```console
+$ printf '1\n# not this\n'
+1
+# not this
+```
+
+Next: [2, more](../02-more/README.md)
+
+[chapter 2]: ../02-more/README.md
+END
+    cat >02-more/README.md <<'END'
+# Chapter 2: more
+
+## Run it
+
+[Here](#run-it), [there](../01-demo/README.md#run-it),
+[the program](../01-demo/demo.c).
+END
+    cat >01-demo/exercises/1-one.c <<'END'
+/*
+ * 1-one.c - a starter
+ *
+ * Read:   01-demo/README.md, line 10 (Run it); 02-more/README.md, line 1
+ *         (of another kind); 01-demo/README.md, line 6 (The
+ *         idea)
+ * Check:  make exercise-1.1
+ */
+/* 01-demo/README.md, line 9 (Run it) */
+END
+    tests/tools/exercise --sum
+}
+
+@test "docs check without a name looks at all pages" {
+    little_pages
+    touch README.md
+    run tests/tools/docs check
+    same "what docs check says" "$output" ""
+    sed -i 's/^1$/2/' 01-demo/README.md
+    sed -i 's/(#run-it)/(#run)/' 02-more/README.md
+    run -1 tests/tools/docs check
+    same "what docs check says" "$output" "\
+$PWD/01-demo/README.md:13: \$ printf '1\n# not this\n' (- expected, + got)
+-2
++1
+ # not this
+$PWD/02-more/README.md:5: there is no #run"
+}
+
+@test "a [chapter 2] of which no line says where it leads is found" {
+    little_pages
+    sed -i '/^\[chapter 2\]: /d' 01-demo/README.md
+    run -1 tests/tools/links 01-demo/README.md
+    same "what links says" "$output" \
+        '01-demo/README.md:8: there is no line "[chapter 2]: ..."'
+    echo '[chapter 2]: ../03-none/README.md' >>01-demo/README.md
+    run -1 tests/tools/links 01-demo/README.md
+    same "what links says" "$output" \
+        '01-demo/README.md:20: there is no ../03-none/README.md'
+}
+
+@test "lines that exercises name are checked, and mended if nobody edits" {
+    little_pages
+    cp 01-demo/exercises/1-one.c good.c
+    run -0 tests/tools/reads check
+    sed -i '1i A line more.' 01-demo/README.md
+    run -1 tests/tools/docs check 01-demo/README.md
+    same "what docs check says" "$output" "\
+01-demo/exercises/1-one.c: 01-demo/README.md, line 10 (Run it): it is line 11
+01-demo/exercises/1-one.c: 01-demo/README.md, line 6 (The idea): it is line 7"
+    run -0 tests/tools/reads check 02-more/README.md
+
+    echo '/* my answer */' >>01-demo/exercises/1-one.c
+    run -0 tests/tools/docs write 01-demo/README.md
+    run -1 diff good.c 01-demo/exercises/1-one.c
+    same "what has changed" "$output" $'9a10\n> /* my answer */'
+
+    cp good.c 01-demo/exercises/1-one.c
+    run -0 tests/tools/docs write 01-demo/README.md
+    sed -i 's/line 10/line 11/; s/line 6/line 7/' good.c
+    cmp good.c 01-demo/exercises/1-one.c
+    same "the sums" "$(<tests/exercises/starters)" \
+        "$(cksum 01-demo/exercises/1-one.c)"
+    run -0 tests/tools/reads check
+
+    sed -i 's/^## The idea/## No idea/' 01-demo/README.md
+    run -1 tests/tools/reads write
+    same "what reads says" "$output" "01-demo/exercises/1-one.c: \
+01-demo/README.md, line 7 (The idea): there is none"
+    cmp good.c 01-demo/exercises/1-one.c
+}
+
+# Every link of ./book.md, and of ./book.html where it is made, is good.
+good_links() {
+    same "what links says" "$(tests/tools/links book.md)" ""
+    if [[ -e book.html ]]; then
+        grep -o ' id="[^"]*"' book.html | cut -d '"' -f 2 >ids
+        grep -o ' href="#[^"]*"' book.html | sed 's/.*#//; s/"//' >wanted
+        [[ -s wanted ]]
+        run ! grep -vxFf ids wanted
+    fi
+}
+
+@test "the book has all pages, and links that lead within it" {
+    little_pages
+    tests/tools/book >said
+    good_links
+    sed -n '/^## Chapter 1/,/^## For/p' book.md >chapters
+    same "the chapters" "$(<chapters)" '## Chapter 1: to read
+
+### The idea
+
+See [chapter 2] and `Q`.
+
+### Run it
+
+```console
+$ printf '\''1\n# not this\n'\''
+1
+# not this
+```
+
+## Chapter 2: more
+
+### Run it
+
+[Here](#run-it-1), [there](#run-it),
+[the program](01-demo/demo.c).
+
+## For teachers'
+    grep -qxF '[chapter 2]: #chapter-2-more' book.md
+    grep -qF '[the chapter](#chapter-1-to-read)' book.md
+}
+
+@test "the book of this course has good links, and lacks nothing" {
+    ln -s "$root"/0* "$root/TUTORIAL.md" "$root/tests" .
+    "$root/tests/tools/book" . >said
+    good_links
+    sed -s '/^# /,$!d' "$root/TUTORIAL.md" "$root"/0*/README.md |
+        grep -vE '^(#|\[|Next: |$)|\]\(' | sort -u >pages
+    sort -u book.md >book
+    run -0 comm -23 pages book
+    same "what is missing" "$output" ""
 }
 
 @test "docs write mends code and output, and keeps lines with wildcards" {
