@@ -230,3 +230,19 @@ END
     (($(cat "${pages[@]}" | grep -c '^```c$') >= 50))
     (($(cat "${pages[@]}" | grep -c '^```console$') >= 50))
 }
+
+@test "each function that README.md sends an engineer to is in that program" {
+    local file name
+
+    sed -n '/^## I want to/,/^## /p' "$root/README.md" |
+        sed -n 's/^|.*](\(0[^)]*\.c\))\(.*\)|$/\1 \2/p' |
+        while read -r file names; do
+            [[ -e $root/$file ]] || echo "there is no $file"
+            for name in $(grep -o '[a-z_]*()' <<<"$names"); do
+                grep -q "^[a-z].*[ *]${name%()}(.*[^;]\$" "$root/$file" ||
+                    echo "$file has no $name"
+            done
+        done >missing
+    same "what is missing" "$(<missing)" ""
+    [[ $(grep -c '^| .*](0[^)]*\.c)' "$root/README.md") -gt 20 ]]
+}
