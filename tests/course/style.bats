@@ -47,9 +47,11 @@ nothing() {
     fi
 }
 
-# Functions that are the same wherever they are: the helpers, by their name,
-# and all others that are declared in the same way. Those that only print or
-# only note a signal may differ. A starter may differ where its hole is.
+# Functions that are the same wherever they are: what every program has, the
+# system calls, and all others that are declared in the same way: those of the
+# window where struct request is the same as well. Those that only print,
+# prepare the program's own requests or only note a signal may differ. A
+# starter may differ where its hole is.
 same_functions() {
     awk '
     function settle(key) {
@@ -59,27 +61,29 @@ same_functions() {
         } else if (text != first[key])
             print FILENAME ": " name "() is not that of " where[key]
     }
-    FNR == 1 { inside = 0; text = "" }
-    inside {
-        text = text $0 "\n"
-        if ($0 != "}")
-            next
-        inside = 0
-        if (name ~ /^(die|check_arguments|number|io_[a-z]+)$/)
-            settle(name)
-        else if (name !~ /^(main|show|show_mistake|on_[a-z]+)$/ &&
-                 FILENAME !~ /\/exercises\//)
-            settle(declaration)
-        text = ""
-        next
-    }
-    /^$/ { text = ""; next }
+    FNR == 1 { inside = 0; request = "" }
+    /^struct request {/, /^};/ { request = request $0 }
+    FNR == 1 || /^$/ && !inside { name = text = ""; next }
     { text = text $0 "\n" }
+    inside && $0 == "}" {
+        if (name ~ /^(start|check_output|number|io_[a-z]+)$/)
+            settle(name)
+        else if (FILENAME ~ /\/exercises\//)
+            ;
+        else if (name ~ /^(fill|complete|make_window)$/)
+            settle(declaration request)
+        else if (name !~ /^(main|prepare|show|show_mistake|on_[a-z]+)$/)
+            settle(declaration)
+        inside = 0
+        name = text = ""
+    }
+    inside { next }
+    /;$/ { name = "" }          # that was a prototype
+    $0 == "{" && name { inside = 1 }
     /^[a-z].*[a-z0-9_]\(.*[^;]$/ && !/ = / {
         name = declaration = $0
         sub(/\(.*/, "", name)
         sub(/.*[ *]/, "", name)
-        inside = 1
     }' "$@" | sed "s|$root/||g" | nothing 'the same letter for letter'
 }
 
@@ -88,39 +92,161 @@ same_functions() {
     same_functions "${programs[@]}" "${solutions[@]}" "${starters[@]}"
 }
 
-@test "one changed letter in a helper function is noticed" {
-    cp "$root"/01-setup-destroy/setup-destroy.c one.c
-    cp "$root"/02-single-write/single-write.c two.c
+@test "one changed letter in a helper, or its comment, is noticed" {
+    local change
+
+    cp "$root"/03-batch-submit/batch-submit.c one.c
+    cp one.c two.c
     run -0 same_functions one.c two.c
-
-    sed -i 's/fprintf(stderr, "%s: "/fprintf(stdout, "%s: "/' two.c
-    run -1 same_functions one.c two.c
-    [[ ${lines[1]} == 'two.c: die() is not that of one.c' ]]
+    for change in 's/_IOLBF/_IOFBF/ start' \
+        's/errno.on.error\./errno./ io_setup' \
+        's/in_flight--/in_flight++/ reap'; do
+        sed "${change% *}" one.c >two.c
+        run -1 same_functions one.c two.c
+        same "what is found" "${lines[1]}" \
+            "two.c: ${change#* }() is not that of one.c"
+    done
 }
 
-@test "one changed letter in a helper function's comment is noticed" {
-    cp "$root"/01-setup-destroy/setup-destroy.c one.c
-    sed 's/errno on error\./errno on errors./' one.c >two.c
-    run -1 same_functions one.c two.c
-    [[ ${lines[1]} == 'two.c: io_setup() is not that of one.c' ]]
+# The order of K&R: main first, the lesson's functions, the system calls, and
+# then what every program has.
+check_order() {
+    awk '
+    function wrong(what) { print FILENAME ": " what }
+    FNR == 1 { place = 0; name = "" }
+    /;$/ { name = "" }
+    /^[a-z].*[a-z0-9_]\(.*[^;]$/ && !/ = / {
+        name = $0
+        sub(/\(.*/, "", name)
+        sub(/.*[ *]/, "", name)
+    }
+    /^static const char usage\[\] =/ {
+        if (place < 2 || place > 3)
+            wrong("usage[] is not behind main, its functions and system calls")
+        place = 4
+    }
+    $0 == "{" && name {
+        if (name == "main" && place != 0)
+            wrong("main() is not the first")
+        else if (name != "main" && place == 0)
+            wrong(name "() is ahead of main()")
+        now = name == "main" ? 2 : name == "check_output" ? 5 :
+              name == "start" ? 6 : name == "number" ? 7 :
+              name ~ /^io_/ ? 3 : 2
+        if (now < place)
+            wrong(name "() stands too late")
+        if (now >= 5 && (place < 4 || now > place + 1))
+            wrong(name "() stands too early")
+        place = now
+    }' "$@" | sed "s|$root/||g" | nothing 'order'
 }
 
-@test "one changed letter in what two programs happen to share is noticed" {
-    printf 'static int f(int n)\n{\n    return n;\n}\n' >one.c
-    printf 'static int f(int n)\n{\n    return m;\n}\n' >two.c
-    run -1 same_functions one.c two.c
-    [[ ${lines[1]} == 'two.c: f() is not that of one.c' ]]
+@test "main comes first, then its functions, system calls, and the usual" {
+    mapfile -t starters < <(starters)
+    check_order "${programs[@]}" "${solutions[@]}" "${starters[@]}"
 }
 
-@test "every program has die() and check_arguments(), and checks its output" {
+@test "a function that stands in another place is noticed" {
+    local name=batch-submit.c
+
+    cp "$root"/03-batch-submit/$name .
+    run -0 check_order $name
+    awk '/^int main/, /^}/ { main = main $0 "\n"; next } 1
+        END { printf "\n%s", main }' "$root"/03-batch-submit/$name >$name
+    run -1 check_order $name
+    [[ ${lines[1]} == "$name: fill() is ahead of main()" ]]
+    sed 's/^static int create(int flags)$/static int io_setup()\n{\n}\n\n&/' \
+        "$root"/03-batch-submit/$name >$name
+    run -1 check_order $name
+    same "what is found" "${lines[1]}" "$name: create() stands too late"
+}
+
+# The seven: 01-setup-destroy/setup-destroy.c ...
+main_programs() {
+    local folder
+
+    for folder in "$root"/0*/; do
+        folder=${folder%/}
+        echo "$folder/${folder##*/??-}.c"
+    done
+}
+
+@test "a main program's main begins by line 60, its AIO by line 90" {
+    awk '
+    /^int main\(/ && FNR > 60 { print FILENAME ":" FNR ": main" }
+    /^int main\(/ { main[FILENAME] = FNR }
+    (FILENAME in main) && !(FILENAME in first) &&
+    /(io_(setup|submit)|aio_(read|write)|make_context)\(/ {
+        first[FILENAME] = FNR
+        if (FNR > 90)
+            print FILENAME ":" FNR ": the first AIO call"
+    }
+    END {
+        for (i = 1; i < ARGC; i++)
+            if (!(ARGV[i] in first))
+                print ARGV[i] ": no AIO call in sight"
+    }' $(main_programs) | nothing 'too far down'
+}
+
+@test "half of the programs have at most 215 lines" {
+    local median
+
+    median=$(wc -l "${programs[@]}" | sed '$d' | sort -n |
+        awk '{ lines[NR] = $1 } END { print lines[int((NR + 1) / 2)] }')
+    echo "# the median is $median lines" >&3
+    ((median <= 215))
+}
+
+# `diff` of neighbours is the lesson. The last pair is two APIs that have no
+# call in common: its bound is what it comes to, and some room.
+@test "neighbouring main programs differ in at most 220 lines" {
+    local file before='' changed most
+
+    for file in $(main_programs); do
+        case ${file##*/} in
+        odirect.c) most=150 ;;
+        posix-aio.c) most=420 ;;
+        *) most=220 ;;
+        esac
+        if [[ $before ]]; then
+            changed=$(diff "$before" "$file" | grep -c '^[<>]' || true)
+            echo "# ${before##*/} ${file##*/}: $changed of $most lines" >&3
+            ((changed <= most)) || echo "${file##*/}: $changed lines"
+        fi
+        before=$file
+    done | nothing 'not the program before with one new idea'
+}
+
+@test "every program uses <err.h>, and begins with start()" {
     local line
 
-    for line in ' void die(const char *call, ...)' \
-        '    check_arguments(argc, argv, ' \
-        '    if (fflush(stdout) != 0 || ferror(stdout))'; do
-        grep -LF "$line" "${programs[@]}" "${solutions[@]}" |
+    for line in '#include <err.h>' '    start(argc, argv, ' \
+        ' * SPDX-License-Identifier: MIT-0'; do
+        grep -LF "$line" "${programs[@]}" "${solutions[@]}" $(starters) |
             nothing "without a line like: $line"
     done
+    grep -nE '\<die\(' "${programs[@]}" "${solutions[@]}" $(starters) |
+        nothing 'err() does that'
+}
+
+@test "clang-format has nothing to say" {
+    command -v clang-format >/dev/null || skip "there is no clang-format"
+    mapfile -t sources < <(written | grep '\.c$')
+    (cd "$root" && clang-format --dry-run -Werror "${sources[@]}") 2>&1 |
+        grep 'error:' | sed "s|$root/||" | nothing 'clang-format -i FILE'
+}
+
+# Not in a list of programs that only have their usage looked at.
+@test "every program is run by a test of its chapter" {
+    local program folder name
+
+    for program in "${programs[@]}"; do
+        folder=${program%/*} name=${program##*/}
+        sed -E '/^ *#/d; /^@test/d; /assert_(help|usage)/d' \
+            "$root/tests/${folder##*/}.bats" |
+            grep -qE "(^|[ /\"(])${name%.c}(\$|[ \";)])" ||
+            echo "${program#"$root"/}: no test in tests/${folder##*/}.bats"
+    done | nothing 'without a test of its own'
 }
 
 @test "no program includes a file of this repository" {
@@ -153,7 +279,12 @@ check_header() {
     !ended && index($0, " * Usage:  ./" name) == 1 {
         usage = substr($0, 14)
     }
-    $0 == " */" { ended = 1 }
+    $0 == " */" && !ended {
+        if (before != " * SPDX-License-Identifier: MIT-0")
+            miss("its header does not end with the licence")
+        ended = 1
+    }
+    { before = $0 }
     /^    "Usage: / {
         if (!build)
             miss("no line \" * Build:  cc -o " name " " name ".c\"")
@@ -170,12 +301,13 @@ check_header() {
 @test "a header that is not true is noticed" {
     local change
 
-    cp "$root"/02-single-write/single-write.c .
-    run -0 check_header single-write.c
-    for change in '1s/^/ /' '2s/single/double/' '3s/$/ text/' \
-        's/^ \* Build:  cc/&+/' 's/^ \* Usage:.*/&./' 's/^    "Usage: /&./'; do
-        sed "$change" "$root"/02-single-write/single-write.c >single-write.c
-        run -1 check_header single-write.c
+    cp "$root"/03-batch-submit/batch-submit.c .
+    run -0 check_header batch-submit.c
+    for change in '1s/^/ /' '2s/batch/patch/' '3s/$/ text/' \
+        's/^ \* Build:  cc/&+/' 's/^ \* Usage:.*/&./' 's/^    "Usage: /&./' \
+        's/^ \* SPDX/&-/'; do
+        sed "$change" "$root"/03-batch-submit/batch-submit.c >batch-submit.c
+        run -1 check_header batch-submit.c
     done
 }
 
@@ -254,13 +386,14 @@ check_lines() {
     grep -nE "$homes" "${files[@]}" | nothing 'folders of one machine'
 }
 
-@test "the top level holds the chapters, the tests and what belongs there" {
-    local names='0[1-7]-[a-z-]+|tests|Makefile|TUTORIAL.md|README.md|LICENSE'
+# A new file at the top is fine, if somebody has said what it is there for.
+@test "CONTRIBUTING.md says what each thing at the top level is for" {
+    local name
 
-    names+='|[.](gitignore|editorconfig|clang-format|ci)'
-    written | sed "s|^$root/||; s|/.*||" | sort -u | grep -vxE "$names" |
-        nothing 'not at the top'
-    [[ $(echo "$root"/0*/ | wc -w) == 7 ]]
+    written | sed "s|^$root/||; s|/.*||" | grep -v '^0' | sort -u |
+        while read -r name; do
+            grep -qF "\`$name" "$root/CONTRIBUTING.md" || echo "$name"
+        done | nothing 'is it meant to be there? CONTRIBUTING.md does not say'
 }
 
 @test "what is executable is a script, or was built from the file beside it" {
