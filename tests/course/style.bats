@@ -84,7 +84,7 @@ same_functions() {
         name = declaration = $0
         sub(/\(.*/, "", name)
         sub(/.*[ *]/, "", name)
-    }' "$@" | sed "s|$root/||g" | nothing 'the same letter for letter'
+    }' "$@" 2>&1 | sed "s|$root/||g" | nothing 'the same letter for letter'
 }
 
 @test "what several programs define is the same in all, letter for letter" {
@@ -113,6 +113,8 @@ same_functions() {
 check_order() {
     awk '
     function wrong(what) { print FILENAME ": " what }
+    BEGIN { at["main"] = 2; at["check_output"] = 5
+            at["start"] = 6; at["number"] = 7 }
     FNR == 1 { place = 0; name = "" }
     /;$/ { name = "" }
     /^[a-z].*[a-z0-9_]\(.*[^;]$/ && !/ = / {
@@ -130,15 +132,13 @@ check_order() {
             wrong("main() is not the first")
         else if (name != "main" && place == 0)
             wrong(name "() is ahead of main()")
-        now = name == "main" ? 2 : name == "check_output" ? 5 :
-              name == "start" ? 6 : name == "number" ? 7 :
-              name ~ /^io_/ ? 3 : 2
+        now = (name in at) ? at[name] : name ~ /^io_/ ? 3 : 2
         if (now < place)
             wrong(name "() stands too late")
         if (now >= 5 && (place < 4 || now > place + 1))
             wrong(name "() stands too early")
         place = now
-    }' "$@" | sed "s|$root/||g" | nothing 'order'
+    }' "$@" 2>&1 | sed "s|$root/||g" | nothing 'order'
 }
 
 @test "main comes first, then its functions, system calls, and the usual" {
@@ -172,6 +172,7 @@ main_programs() {
 }
 
 @test "a main program's main begins by line 60, its AIO by line 90" {
+    mapfile -t files < <(main_programs)
     awk '
     /^int main\(/ && FNR > 60 { print FILENAME ":" FNR ": main" }
     /^int main\(/ { main[FILENAME] = FNR }
@@ -185,7 +186,7 @@ main_programs() {
         for (i = 1; i < ARGC; i++)
             if (!(ARGV[i] in first))
                 print ARGV[i] ": no AIO call in sight"
-    }' $(main_programs) | nothing 'too far down'
+    }' "${files[@]}" 2>&1 | nothing 'too far down'
 }
 
 @test "half of the programs have at most 215 lines" {
@@ -220,12 +221,12 @@ main_programs() {
 @test "every program uses <err.h>, and begins with start()" {
     local line
 
-    for line in '#include <err.h>' '    start(argc, argv, ' \
-        ' * SPDX-License-Identifier: MIT-0'; do
-        grep -LF "$line" "${programs[@]}" "${solutions[@]}" $(starters) |
-            nothing "without a line like: $line"
+    mapfile -t starters < <(starters)
+    for line in '#include <err.h>' '    start(argc, argv, '; do
+        grep -LF "$line" "${programs[@]}" "${solutions[@]}" \
+            "${starters[@]}" | nothing "without a line like: $line"
     done
-    grep -nE '\<die\(' "${programs[@]}" "${solutions[@]}" $(starters) |
+    grep -nE '\<die\(' "${programs[@]}" "${solutions[@]}" "${starters[@]}" |
         nothing 'err() does that'
 }
 
@@ -290,7 +291,7 @@ check_header() {
             miss("no line \" * Build:  cc -o " name " " name ".c\"")
         if ($0 != "    \"Usage: " usage "\\n\"")
             miss("\"Usage: " usage "\" is not the usage text: " $0)
-    }' "$@" | sed "s|$root/||g" | nothing 'headers'
+    }' "$@" 2>&1 | sed "s|$root/||g" | nothing 'headers'
 }
 
 @test "each header has the name, how to build it, and the usage text" {
