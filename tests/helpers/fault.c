@@ -282,6 +282,12 @@ static function *find(const char *name)
     FUNCTION(fault_##other, #other, open, MINUS_1,                          \
              if (flags & O_DIRECT) arm_direct(&fault), )
 
+/* F_GETFD is how all programs ask at their start what is open: not counted. */
+#define FCNTL(other)                                                        \
+    FUNCTION(fault_##other, #other, uncounted, MINUS_1,                     \
+             if (b != F_GETFD) fault = arm(&call_fcntl), )
+
+CALL(fcntl, "fcntl", 0)
 CALL(open, "open", 0)
 CALL(open_direct, "open:direct", 0)
 
@@ -306,7 +312,8 @@ SIZED(pwrite) ALSO_SIZED(pwrite, pwrite64)
 INT64(stat) ALSO(stat, __xstat, MINUS_1) ALSO(stat, __xstat64, MINUS_1)
 INT64(fstat) ALSO(fstat, __fxstat, MINUS_1) ALSO(fstat, __fxstat64, MINUS_1)
 INT64(preadv) INT64(pwritev) INT64(ftruncate) INT64(fallocate) INT64(lseek)
-INT64(fstatfs) INT64(statfs) INT64(mkstemp) INT64(mkostemp) INT64(fcntl)
+INT64(fstatfs) INT64(statfs) INT64(mkstemp) INT64(mkostemp)
+FCNTL(fcntl) FCNTL(fcntl64)
 NUMBER(posix_fallocate) ALSO(posix_fallocate, posix_fallocate64, RETURNED)
 POINTER(readdir) ALSO(readdir, readdir64, ZERO)
 POINTER(fopen) ALSO(fopen, fopen64, ZERO)
