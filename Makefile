@@ -77,6 +77,9 @@ $(programs): %: %.c Makefile tests/.built-with
 # POSIX AIO is a library's work: glibc before 2.34 has it in librt.
 07-posix-aio/%: LDLIBS += -pthread -lrt
 
+# And threads in libpthread.
+01-setup-destroy/whose-context: LDLIBS += -pthread
+
 03-batch-submit/batch-submit-libaio: LDLIBS += -laio
 
 left-out:
@@ -112,8 +115,17 @@ test-course: all                # the same for what the course is made with
 exercises: all                  # the score board of the exercises
 	@tests/tools/exercise
 
+exercises-%: all FORCE          # that of one chapter, exercises-4
+	@tests/tools/exercise $*
+
 exercise-%: all FORCE           # checks one, exercise-4.1 for example
 	@tests/tools/exercise $*
+
+watch-%: all FORCE              # checks it again each time that it is saved
+	@tests/tools/exercise --watch $*
+
+reset-%: FORCE                  # brings its starter back, and keeps yours
+	@tests/tools/exercise --reset $*
 
 bench: all                      # the side-by-side tables, as Markdown
 	@tests/bench/bench
@@ -148,10 +160,14 @@ test-mutants: all               # do the tests notice broken programs?
 test-classroom: all             # thirty learners side by side: all green?
 	@tests/tools/classroom
 
+# What the pages have you make, by name: another demo.c is somebody's work.
+demos := demo $(addprefix demo,.dat .dst .fifo .link .new .reads .src .txt)
+
 clean:                          # removes what was built and left over
 	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))
 	@rm -f $(helpers) tests/.built-with
-	@rm -rf tests/.scratch.* demo* book.md book.html
+	@rm -f $(demos) book.md book.html
+	@rm -rf tests/.scratch.*
 
 help:                           # this list
 	@sed -n 's/^\([a-z][a-z-]*%\{0,1\}\):[^#]*# \(.*\)/  make \1\t\2/p' \

@@ -123,6 +123,8 @@ END
     local before after
 
     little_course
+    mkdir -p course/class/ann course/demo-class
+    touch course/class/ann/demo.txt course/demo-class/1.c course/demo.c
     before=$(find course | sort)
     in_course make CFLAGS=-O0
     mkdir -p course/tests/.scratch.old

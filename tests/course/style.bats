@@ -26,7 +26,8 @@ written() {
         git ls-files
     else
         find . -name '.scratch.*' -prune -o -path ./handout -prune -o \
-            -type f ! -name 'demo*' ! -name '*.so' ! -name .built-with \
+            -path ./class -prune -o -type f ! -path ./demo \
+            ! -path './demo.*' ! -name '*.so' ! -name .built-with \
             ! -path './book.*' -printf '%P\n'
     fi | sort | grep -vxFf <(edited) |
         while read -r file; do
@@ -322,6 +323,13 @@ check_header() {
                     "$root/README.md" || echo "$program - $words"
             done
     done | nothing 'not in README.md'
+}
+
+@test "make clean removes each demo file that a page has one make" {
+    grep -ohE '\<demo(\.[a-z]+)?\>' "$root"/{README,TUTORIAL,0*/README}.md |
+        grep -vx 'demo\.[ch]' | sort -u |
+        grep -vxFf <(make -s -C "$root" -pn clean | sed -n 's/^demos := //p' |
+            tr ' ' '\n') | nothing 'not in the list of the Makefile'
 }
 
 # Columns are counted in bytes: sources are plain ASCII.
