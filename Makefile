@@ -137,10 +137,10 @@ doctor:                         # can the course run here? what to do if not
 	@tests/tools/doctor
 
 docs: all                       # brings code and output on the pages up to date
-	@tests/tools/docs write
+	@tests/maintain/docs write
 
 check-docs: all                 # says whether they are
-	@tests/tools/docs check
+	@tests/maintain/docs check
 
 book:                           # all pages as one: Markdown, and HTML (pandoc)
 	@tests/tools/book
@@ -149,16 +149,16 @@ handout: all                    # the course for a class, without solutions
 	@tests/tools/handout
 
 test-faults: all                # each system call of each program fails once
-	@tests/tools/faults
+	@tests/maintain/faults
 
 test-matrix: all                # the tests on every filesystem (needs root)
-	@tests/tools/matrix
+	@tests/maintain/matrix
 
 test-mutants: all               # do the tests notice broken programs?
-	@tests/tools/mutants
+	@tests/maintain/mutants
 
 test-classroom: all             # thirty learners side by side: all green?
-	@tests/tools/classroom
+	@tests/maintain/classroom
 
 # What the pages have you make, by name: another demo.c is somebody's work.
 demos := demo $(addprefix demo,.dat .dst .fifo .link .new .reads .src .txt)

@@ -17,7 +17,7 @@ setup_file() {
     # shellcheck disable=SC2016 # for the inner shell
     printf '%s\n' "${pages[@]}" | xargs -P 3 -I PAGE sh -c '
         said=$BATS_FILE_TMPDIR/$(echo "$1" | tr / -)
-        tests/tools/docs check "$1" >"$said" 2>&1 3>&- || echo failed >>"$said"
+        tests/maintain/docs check "$1" >"$said" 2>&1 3>&- || echo failed >>"$said"
         ' - PAGE
 }
 
@@ -76,7 +76,7 @@ this_page_is_true() {
 }
 
 @test "what the exercises say to read stands on the line that they name" {
-    run "$root/tests/tools/reads" check
+    run "$root/tests/maintain/reads" check
     same "what reads check says" "$output" ""
     same status "$status" 0
 }

@@ -7,7 +7,7 @@ load ../helpers/common
 # A little course of its own to break, with this repository's tools.
 little_course() {
     mkdir -p tests 01-demo
-    cp -r "$root/tests/tools" tests
+    cp -r "$root/tests/tools" "$root/tests/maintain" tests
     touch Makefile
     cat >01-demo/demo.c <<'END'
 #include <stdio.h>
@@ -100,13 +100,13 @@ END
 breaks() {
     little_course
     sed -i "$1" "$2"
-    run -1 tests/tools/docs check TUTORIAL.md
+    run -1 tests/maintain/docs check TUTORIAL.md
     same "what docs check says" "$output" "$3"
 }
 
 @test "docs check finds nothing wrong with a good document" {
     little_course
-    run -0 tests/tools/docs check TUTORIAL.md
+    run -0 tests/maintain/docs check TUTORIAL.md
     same "what docs check says" "$output" ""
 }
 
@@ -176,9 +176,9 @@ TUTORIAL.md:42: $ echo $? (- expected, + got)
 
 @test "a command that does not end is stopped and found" {
     little_course
-    sed -i 's/timeout -k 1 60/timeout -k 1 0.1/' tests/tools/docs
+    sed -i 's/timeout -k 1 60/timeout -k 1 0.1/' tests/maintain/docs
     sed -i 's/exit 7/sleep 9/' TUTORIAL.md
-    run -1 tests/tools/docs check TUTORIAL.md
+    run -1 tests/maintain/docs check TUTORIAL.md
     [[ $output == *'$ (sleep 9) '*'+stopped after 60 seconds'* ]]
 }
 
@@ -261,11 +261,11 @@ END
 @test "docs check without a name looks at all pages" {
     little_pages
     touch README.md
-    run tests/tools/docs check
+    run tests/maintain/docs check
     same "what docs check says" "$output" ""
     sed -i 's/^1$/2/' 01-demo/README.md
     sed -i 's/(#run-it)/(#run)/' 02-more/README.md
-    run -1 tests/tools/docs check
+    run -1 tests/maintain/docs check
     same "what docs check says" "$output" "\
 $PWD/01-demo/README.md:13: \$ printf '1\n# not this\n' (- expected, + got)
 -2
@@ -277,11 +277,11 @@ $PWD/02-more/README.md:5: there is no #run"
 @test "a [chapter 2] of which no line says where it leads is found" {
     little_pages
     sed -i '/^\[chapter 2\]: /d' 01-demo/README.md
-    run -1 tests/tools/links 01-demo/README.md
+    run -1 tests/maintain/links 01-demo/README.md
     same "what links says" "$output" \
         '01-demo/README.md:8: there is no line "[chapter 2]: ..."'
     echo '[chapter 2]: ../03-none/README.md' >>01-demo/README.md
-    run -1 tests/tools/links 01-demo/README.md
+    run -1 tests/maintain/links 01-demo/README.md
     same "what links says" "$output" \
         '01-demo/README.md:20: there is no ../03-none/README.md'
 }
@@ -289,29 +289,29 @@ $PWD/02-more/README.md:5: there is no #run"
 @test "lines that exercises name are checked, and mended if nobody edits" {
     little_pages
     cp 01-demo/exercises/1-one.c good.c
-    run -0 tests/tools/reads check
+    run -0 tests/maintain/reads check
     sed -i '1i A line more.' 01-demo/README.md
-    run -1 tests/tools/docs check 01-demo/README.md
+    run -1 tests/maintain/docs check 01-demo/README.md
     same "what docs check says" "$output" "\
 01-demo/exercises/1-one.c: 01-demo/README.md, line 10 (Run it): it is line 11
 01-demo/exercises/1-one.c: 01-demo/README.md, line 6 (The idea): it is line 7"
-    run -0 tests/tools/reads check 02-more/README.md
+    run -0 tests/maintain/reads check 02-more/README.md
 
     echo '/* my answer */' >>01-demo/exercises/1-one.c
-    run -0 tests/tools/docs write 01-demo/README.md
+    run -0 tests/maintain/docs write 01-demo/README.md
     run -1 diff good.c 01-demo/exercises/1-one.c
     same "what has changed" "$output" $'9a10\n> /* my answer */'
 
     cp good.c 01-demo/exercises/1-one.c
-    run -0 tests/tools/docs write 01-demo/README.md
+    run -0 tests/maintain/docs write 01-demo/README.md
     sed -i 's/line 10/line 11/; s/line 6/line 7/' good.c
     cmp good.c 01-demo/exercises/1-one.c
     same "the sums" "$(<tests/exercises/starters)" \
         "$(cksum 01-demo/exercises/1-one.c)"
-    run -0 tests/tools/reads check
+    run -0 tests/maintain/reads check
 
     sed -i 's/^## The idea/## No idea/' 01-demo/README.md
-    run -1 tests/tools/reads write
+    run -1 tests/maintain/reads write
     same "what reads says" "$output" "01-demo/exercises/1-one.c: \
 01-demo/README.md, line 7 (The idea): there is none"
     cmp good.c 01-demo/exercises/1-one.c
@@ -319,7 +319,7 @@ $PWD/02-more/README.md:5: there is no #run"
 
 # Every link of ./book.md, and of ./book.html where it is made, is good.
 good_links() {
-    same "what links says" "$(tests/tools/links book.md)" ""
+    same "what links says" "$(tests/maintain/links book.md)" ""
     if [[ -e book.html ]]; then
         grep -o ' id="[^"]*"' book.html | cut -d '"' -f 2 >ids
         grep -o ' href="#[^"]*"' book.html | sed 's/.*#//; s/"//' >wanted
@@ -375,13 +375,13 @@ $ printf '\''1\n# not this\n'\''
     cp TUTORIAL.md good.md
     sed -i 's/texd/text/; s/^two 2/two 3/; s/^9$/9x/; s/"one"/"no"/' TUTORIAL.md
     run ! cmp -s TUTORIAL.md good.md
-    run -0 tests/tools/docs write TUTORIAL.md
+    run -0 tests/maintain/docs write TUTORIAL.md
     same "the mended document" "$(cat TUTORIAL.md)" "$(cat good.md)"
 }
 
 @test "docs leaves nothing behind" {
     little_course
-    run -0 tests/tools/docs check TUTORIAL.md
+    run -0 tests/maintain/docs check TUTORIAL.md
     same "the list of files" "$(ls -A . tests)" \
         $'.:\n01-demo\nMakefile\nTUTORIAL.md\ntests\n\ntests:\ntools'
 }

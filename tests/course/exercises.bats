@@ -86,23 +86,91 @@ END
 
 # ---- The tool ----
 
-@test "the score board has a mark for each, and the status 0 if all are" {
+@test "the score board has a mark for each, and says which one is next" {
     answer 1.1 mine
     answer 1.2 mine 's/== -1/== 1/'
     exercise --from mine 1
-    [[ $status == 1 ]]
-    assert_output 'Chapter 1: 1 of 2
-  [x] 1.1 first-context    make a context, check it, destroy it
-  [ ] 1.2 twice            use the variable of a context again
-
-Next: make exercise-1.2
-1 of 2 solved'
-
-    answer 1.2 mine
-    exercise --from mine 1
     [[ $status == 0 ]]
-    assert_line 'Chapter 1: 2 of 2'
-    [[ ${lines[-1]} == '2 of 2 solved' && $output != *Next* ]]
+    assert_line 'Chapter 1'
+    assert_line '  [[]x[]] 1.1 first-context     make a context*'
+    assert_line '  [[] []] 1.2 twice  * (edited, not solved yet)'
+    assert_line '1 of [2-5] solved'
+    [[ ${lines[-1]} == 'Next: make exercise-1.2' ]]
+}
+
+@test "the score board shows each result when it is known, in their order" {
+    local line
+
+    mkdir -p mine/01-setup-destroy/exercises
+    answer 1.1 mine
+    echo 'int pause(void); int main(void) { return pause(); }' \
+        >mine/01-setup-destroy/exercises/2-twice.c
+    mkfifo board
+    EXERCISE_LIMIT=4 "$root/tests/tools/exercise" --from mine 1 >board 3>&- &
+    SECONDS=0
+    {
+        read -r line && read -r line
+        [[ $line == '[x] 1.1 '* && $SECONDS -lt 3 ]]
+        cat >/dev/null
+    } <board
+    wait $!
+}
+
+@test "a starter that nobody has touched is not tried: the board is at once" {
+    [[ -z $("$root/tests/tools/exercise" --edited) ]] ||
+        skip "starters have been edited"
+    PATH=$PWD:$PATH CC='false' exercise
+    [[ $status == 0 && $output != *compile* && $output != *edited* ]]
+    [[ ${lines[-1]} == 'Next: make exercise-1.1' ]]
+}
+
+@test "after an exercise: what to compare it with, and which one is next" {
+    answer 1.1 mine
+    exercise --from mine 1.1
+    [[ $status == 0 && ${lines[0]} == '1.1 first-context: solved' ]]
+    assert_line 'Compare: diff 01-setup-destroy/exercises/1-first-context.c *'
+    [[ ${lines[-1]} == 'Next: make exercise-1.2' ]]
+}
+
+@test "reset brings the starter back and keeps the answer; watch looks again" {
+    "$root/tests/tools/handout" class >/dev/null ||
+        skip "starters have been edited"
+    cp "$root"/tests/helpers/*.so class/tests/helpers
+    local file=class/01-setup-destroy/exercises/2-twice.c
+
+    run -0 class/tests/tools/exercise --reset 1.2
+    [[ $output == *'2-twice.c: nobody has changed it' ]]
+    answer 1.2 class
+    (cd class && exec setsid tests/tools/exercise --watch 1.2) >seen 3>&- &
+    for ((i = 0; i < 200; i++)); do
+        ! grep -q '^Waiting for a change' seen || break
+        sleep 0.05
+    done
+    for answer in mine.1 mine.2; do
+        answer 1.2 class "1s/\$/ $answer/"
+        run -0 class/tests/tools/exercise --reset 1.2
+        [[ $output == *"; yours is kept as "*"/2-twice.$answer" ]]
+        cmp "$file" "$root/01-setup-destroy/exercises/2-twice.c"
+        grep -q " $answer\$" "${file%.c}.$answer"
+    done
+    for ((i = 0; i < 200; i++)); do
+        ! grep -q '^1.2 twice: not solved' seen || break
+        sleep 0.05
+    done
+    kill -- "-$!"
+    grep -q '^1.2 twice: solved' seen
+    grep -q '^1.2 twice: not solved' seen
+    run -2 class/tests/tools/exercise --reset 1
+    run -2 class/tests/tools/exercise --watch
+}
+
+@test "make exercise-1.2 works in the chapter's and the exercises' folder" {
+    for folder in 01-setup-destroy 01-setup-destroy/exercises; do
+        run make -s -C "$root/$folder" -n -o all exercise-1.2
+        assert_line '*tests/tools/exercise 1.2'
+        run make -s -C "$root/$folder" -n -o all exercises-1
+        assert_line '*tests/tools/exercise 1'
+    done
 }
 
 @test "what the compiler says is shown as it is" {
@@ -136,6 +204,7 @@ hangs() {
     [[ $status == 1 ]]
     assert_line 'expected: it ends by itself'
     assert_line "got: ${2-stopped: it was still running after 1 seconds}"
+    assert_line "    ${3-strace -f -p *pgrep*2-twice)}"
 }
 
 @test "no check hangs, whatever the program does" {
@@ -152,8 +221,10 @@ hangs() {
 @test "no program fills the disk, and none that is killed is right" {
     hangs 'char text[1 << 20];
 int main(void) { while (write(1, text, sizeof(text)) > 0); }' \
-        'stopped: it had written 64 MiB'
-    hangs 'int main(void) { *(volatile int *)0 = 0; }' 'killed by SIGSEGV'
+        'stopped: it had written 64 MiB' \
+        'cc -g -fsanitize=address,undefined *2-twice.c'
+    hangs 'int main(void) { *(volatile int *)0 = 0; }' 'killed by SIGSEGV' \
+        'cc -g -fsanitize=address,undefined *2-twice.c'
 }
 
 @test "a class is marked with a line of TAP for each exercise" {
@@ -225,7 +296,7 @@ int main(void) { creat("../../../../begun", 0666); for (;;) pause(); }' \
     cat wrong
     [[ ! -s wrong ]]
     [[ -x class/tests/run && ! -e class/01-setup-destroy/setup-destroy ]]
-    "$root/tests/tools/links" class/{TUTORIAL,README,0*/README}.md
+    "$root/tests/maintain/links" class/{TUTORIAL,README,0*/README}.md
 
     # It works as it is: make exercise-N.K, with what make has built here.
     cp "$root"/tests/helpers/*.so class/tests/helpers
