@@ -1,0 +1,242 @@
+/*
+ * context-limits.c - how many requests a context really holds
+ *
+ * NR_EVENTS is the least that a context has room for, not the most. Shows
+ * the size of its completion ring, and how many requests it really takes.
+ * They are POLL requests on an empty pipe: those stay in flight for as long
+ * as we like.
+ *
+ * Build:  cc -o context-limits context-limits.c
+ * Usage:  ./context-limits [NR_EVENTS]
+ * Needs:  Linux 4.19 (IOCB_CMD_POLL)
+ * SPDX-License-Identifier: MIT-0
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/aio_abi.h>
+#include <linux/time_types.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What ctx is the address of: the ring that completions come through. */
+struct aio_ring {
+    unsigned id, nr, head, tail;
+    unsigned magic, compat_features, incompat_features, header_length;
+};
+
+static long aio_nr(void), fill_with_polls(aio_context_t ctx, int fd);
+static void show_aio_nr(long before), show_ring(aio_context_t ctx);
+static void reap_all(aio_context_t ctx, long nr);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    unsigned nr_events = 32;
+    aio_context_t ctx = 0;
+    long before, taken;
+    int ends[2];
+
+    start(argc, argv, 0, 1);
+    if (argc > 1)
+        nr_events = number(argv[1], 0, INT_MAX);
+    before = aio_nr();
+    if (io_setup(nr_events, &ctx) == -1)
+        err(1, "io_setup");
+    printf("nr_events: %u\n", nr_events);
+    show_aio_nr(before);
+    show_ring(ctx);
+
+    /* Until there is no place left for one more event. */
+    if (pipe(ends) == -1)
+        err(1, "pipe");
+    taken = fill_with_polls(ctx, ends[0]);
+    printf("requests taken: %ld, then: %s\n", taken, strerror(errno));
+
+    /* A byte in the pipe completes them all. That alone makes no room. */
+    if (write(ends[1], "!", 1) != 1)
+        err(1, "write");
+    taken += fill_with_polls(ctx, ends[0]);
+    printf("all done, none reaped: %s\n", strerror(errno));
+    reap_all(ctx, taken);
+    taken = fill_with_polls(ctx, ends[0]);
+    printf("all reaped: %s\n", taken > 0 ? "there is room" : strerror(errno));
+
+    if (close(ends[0]) == -1 || close(ends[1]) == -1)
+        err(1, "close");
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    show_aio_nr(before);
+    return EXIT_SUCCESS;
+}
+
+/* The number in /proc/sys/fs/aio-nr; -1 if it cannot be read. */
+static long aio_nr(void)
+{
+    FILE *file = fopen("/proc/sys/fs/aio-nr", "r");
+    long n;
+
+    if (file == NULL)
+        return -1;
+    if (fscanf(file, "%ld", &n) != 1)
+        n = -1;
+    fclose(file);
+    return n;
+}
+
+/* What we ask for is charged to the limit that all processes share. */
+static void show_aio_nr(long before)
+{
+    long now = aio_nr();
+
+    if (before == -1 || now == -1)
+        printf("aio-nr: can't be read\n");
+    else
+        printf("aio-nr: %ld more than before\n", now - before);
+}
+
+/*
+ * The ring is larger. Each CPU keeps some free places for itself, so the
+ * kernel doubles the number (after raising it to four for each CPU that there
+ * may be), adds two, and then fills up whole pages.
+ */
+static void show_ring(aio_context_t ctx)
+{
+    const struct aio_ring *ring = (const void *)(uintptr_t)ctx;
+
+    if (ring->magic == 0xa10a10a1 && ring->incompat_features == 0)
+        printf("ring: %u places\n", ring->nr);
+    else
+        printf("ring: of another kind\n");
+}
+
+/*
+ * Submits requests to be told when `fd` can be read, until io_submit() says
+ * EAGAIN. Returns how many were taken. The kernel copies what it takes: one
+ * iocb is enough for all.
+ */
+static long fill_with_polls(aio_context_t ctx, int fd)
+{
+    struct iocb iocb = {
+        .aio_lio_opcode = IOCB_CMD_POLL,
+        .aio_fildes = fd,
+        .aio_buf = POLLIN,
+    };
+    struct iocb *list[64];
+    long taken = 0;
+    int n;
+
+    for (int i = 0; i < 64; i++)
+        list[i] = &iocb;
+    while ((n = io_submit(ctx, 64, list)) != -1 || errno == EINTR)
+        if (n > 0)
+            taken += n;
+    if (errno != EAGAIN)
+        err(1, "io_submit");
+    return taken;
+}
+
+/* Takes `nr` events, as many at a time as there are. */
+static void reap_all(aio_context_t ctx, long nr)
+{
+    struct io_event events[64];
+
+    while (nr > 0) {
+        int n = io_getevents(ctx, 1, nr < 64 ? nr : 64, events, NULL);
+
+        if (n == -1 && errno != EINTR)
+            err(1, "io_getevents");
+        if (n > 0)
+            nr -= n;
+    }
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
+ */
+static int io_setup(unsigned nr_events, aio_context_t *ctxp)
+{
+    return syscall(SYS_io_setup, nr_events, ctxp);
+}
+
+static int io_destroy(aio_context_t ctx)
+{
+    return syscall(SYS_io_destroy, ctx);
+}
+
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
+{
+    return syscall(SYS_io_submit, ctx, nr, list);
+}
+
+/* The timespec is the kernel's: two longs, however long time_t is. */
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
+{
+    return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
+}
+
+static const char usage[] =
+    "Usage: context-limits [NR_EVENTS]\n"
+    "Shows what an AIO context for NR_EVENTS requests (32) really holds.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
+}
+
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
+{
+    char *end;
+    long n;
+
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
+}
