@@ -2,64 +2,28 @@
  * batch-submit-libaio.c - the same through libaio
  *
  * batch-submit.c once more, line by line, on the library that many programs
- * use instead of raw system calls. To see the differences:
- *     diff -y batch-submit.c batch-submit-libaio.c | less
- * They are the wrappers, which are the library's; errors, for it returns
- * -errno and leaves errno alone; names in struct iocb; and `res`, which is
- * unsigned.
+ * use instead of raw system calls. `diff -y` shows what is different: the
+ * functions are the library's; it returns -errno and leaves errno alone; the
+ * names in struct iocb; and `res`, which is unsigned.
  *
  * Build:  cc -o batch-submit-libaio batch-submit-libaio.c -laio
  * Usage:  ./batch-submit-libaio FILE [REQUESTS [DEPTH]]
  * Needs:  libaio (libaio-dev, libaio-devel)
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libaio.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Both headers have these names: the kernel's get others for this once. */
-#define iocb kernel_iocb
-#define io_event kernel_io_event
-#include <linux/aio_abi.h>
-#undef iocb
-#undef io_event
-
-/* The library's structures are the kernel's, with other names inside. On
- * 32 bits they are too, but with pointers and padding for the 64 bits. */
-#define SAME(type, library, kernel)                                         \
-    _Static_assert(sizeof(long) < 8 ||                                      \
-                   (offsetof(struct type, library) ==                       \
-                    offsetof(struct kernel_##type, kernel) &&               \
-                    sizeof(((struct type *)0)->library) ==                  \
-                    sizeof(((struct kernel_##type *)0)->kernel)),           \
-                   "libaio's " #library " is not the kernel's " #kernel)
-SAME(iocb, data, aio_data);
-SAME(iocb, key, aio_key);
-SAME(iocb, aio_rw_flags, aio_rw_flags);
-SAME(iocb, aio_lio_opcode, aio_lio_opcode);
-SAME(iocb, aio_reqprio, aio_reqprio);
-SAME(iocb, aio_fildes, aio_fildes);
-SAME(iocb, u.c.buf, aio_buf);
-SAME(iocb, u.c.nbytes, aio_nbytes);
-SAME(iocb, u.c.offset, aio_offset);
-SAME(iocb, u.c.flags, aio_flags);
-SAME(iocb, u.c.resfd, aio_resfd);
-SAME(io_event, data, data);
-SAME(io_event, obj, obj);
-SAME(io_event, res, res);
-SAME(io_event, res2, res2);
-_Static_assert(sizeof(struct iocb) == sizeof(struct kernel_iocb) &&
-               sizeof(struct io_event) == sizeof(struct kernel_io_event),
-               "libaio's structures are not as long as the kernel's");
-
-enum { BLOCK = 4096 };     /* bytes a request */
+enum { BLOCK = 4096 }; /* bytes a request */
 
 /* One place in the window: a request and all that it needs while in flight. */
 struct request {
@@ -67,58 +31,56 @@ struct request {
     char data[BLOCK];
 };
 
-static const char usage[] =
-    "Usage: batch-submit-libaio FILE [REQUESTS [DEPTH]]\n"
-    "Makes FILE, or empties it, and writes REQUESTS (64) blocks of 4096\n"
-    "bytes to it, at most DEPTH (8) in flight.\n";
+static const char *path;
+static long requests = 64, depth = 8;
+static struct request *window, **idle; /* all places, and the free ones */
+static struct iocb **ready;            /* prepared, not yet submitted */
+static long nr_idle, nr_ready, prepared, in_flight, done, submits, reaps, most;
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void make_window(void), prepare(int fd), submit(io_context_t ctx);
+static void reap(io_context_t ctx, long min_nr);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int create(int flags);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    io_context_t ctx = NULL;
+    int fd;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 3);
+    path = argv[1];
+    if (argc > 2)
+        requests = number(argv[2], 0, 262144);
+    if (argc > 3)
+        depth = number(argv[3], 1, 65536);
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    errno = -io_setup(depth, &ctx); /* the library does not set it */
+    if (errno != 0)
+        err(1, "io_setup");
+    make_window();
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    while (done < requests) {
+        prepare(fd);
+        submit(ctx);
+        reap(ctx, 1);
+    }
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
+    errno = -io_destroy(ctx);
+    if (errno != 0)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    free(ready);
+    free(idle);
+    free(window);
 
-/* The whole number in `text`; status 2 if it is not from min to max. */
-static long number(const char *text, long min, long max)
-{
-    char *end;
-    long n;
-
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
-        return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
-    exit(2);
+    printf("requests: %ld, in flight at most: %ld\n", done, most);
+    printf("io_submit calls: %ld\n", submits);
+    printf("io_getevents calls: %ld\n", reaps);
+    return EXIT_SUCCESS;
 }
 
 /* What block number `block` of the file holds: its number, then letters. */
@@ -131,151 +93,159 @@ static void fill(char *data, long block)
     memcpy(data, label, length);
 }
 
-/* Reads the file as anybody would, and compares each block. */
-static void read_back(const char *path, long blocks)
+/* Prepares a request for each idle place, as long as there are blocks. */
+static void prepare(int fd)
 {
-    char expected[BLOCK], got[BLOCK];
-    FILE *file = fopen(path, "r");
+    for (; nr_idle > 0 && prepared < requests; prepared++) {
+        struct request *request = idle[--nr_idle];
 
-    if (file == NULL)
-        die("open %s", path);
-    for (long block = 0; block < blocks; block++) {
-        fill(expected, block);
-        errno = EIO;            /* in case it is the wrong data */
-        if (fread(got, BLOCK, 1, file) != 1 ||
-            memcmp(got, expected, BLOCK) != 0)
-            die("read back block %ld of %s", block, path);
+        fill(request->data, prepared);
+        io_prep_pwrite(&request->iocb, fd, request->data, BLOCK,
+                       (long long)prepared * BLOCK);
+        request->iocb.data = request; /* after it, which sets all to 0 */
+        ready[nr_ready++] = &request->iocb;
     }
-    fclose(file);
-    printf("read back: %ld blocks, each where it belongs\n", blocks);
 }
 
-int main(int argc, char **argv)
+/*
+ * Submits all that is ready. The kernel stops at a request that it cannot
+ * take, and returns the number before it. So go on from there: now that
+ * request comes first, and the call says what is wrong with it. EAGAIN: the
+ * context is full, and only reaping makes room.
+ */
+static void submit(io_context_t ctx)
 {
-    const char *path = argv[1];
-    long requests = 64, depth = 8;
-    long prepared = 0, in_flight = 0, done = 0;
-    long nr_idle = 0, nr_ready = 0;
-    long submits = 0, reaps = 0, most = 0;
-    io_context_t ctx = NULL;
-    int fd, n;
+    while (nr_ready > 0) {
+        int n = io_submit(ctx, nr_ready, ready);
 
-    check_arguments(argc, argv, 1, 3);
-    if (argc > 2)
-        requests = number(argv[2], 0, 262144);
-    if (argc > 3)
-        depth = number(argv[3], 1, 65536);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: the window, and lists of what is idle and ready in it. */
-    struct request *window = calloc(depth, sizeof(*window));
-    struct request **idle = calloc(depth, sizeof(*idle));
-    struct iocb **ready = calloc(depth, sizeof(*ready));
-    struct io_event *events = calloc(depth, sizeof(*events));
-    if (!window || !idle || !ready || !events)
-        die("calloc");
-    while (nr_idle < depth) {
-        idle[nr_idle] = &window[nr_idle];
-        nr_idle++;
-    }
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    n = io_setup(depth, &ctx);
-    if (n < 0) {
-        errno = -n;             /* the library does not set it */
-        die("io_setup");
-    }
-
-    while (done < requests) {
-        /* Prepare: a request for each idle place in the window. */
-        while (nr_idle > 0 && prepared < requests) {
-            struct request *request = idle[--nr_idle];
-            struct iocb *iocb = &request->iocb;
-
-            fill(request->data, prepared);
-            io_prep_pwrite(iocb, fd, request->data, BLOCK,
-                           (long long)prepared * BLOCK);
-            iocb->data = request;       /* after it, which sets all to 0 */
-            ready[nr_ready++] = iocb;
-            prepared++;
-        }
-
-        /*
-         * Submit. The kernel stops at a request that it cannot take, and
-         * returns the number before it. So go on from there: now that
-         * request comes first, and the call says what is wrong with it.
-         * EAGAIN: the context is full, and only reaping makes room.
-         */
-        while (nr_ready > 0) {
-            n = io_submit(ctx, nr_ready, ready);
-            submits++;
-            if (n == -EINTR)
-                continue;
-            if (n == -EAGAIN && in_flight > 0)
-                break;
-            if (n < 0) {
-                errno = -n;
-                die("io_submit");
-            }
-            in_flight += n;
-            nr_ready -= n;
-            memmove(ready, ready + n, nr_ready * sizeof(*ready));
-        }
-        if (in_flight > most)
-            most = in_flight;
-
-        /* Reap: wait for one event, and take all that are there. */
-        n = io_getevents(ctx, 1, depth, events, NULL);
-        reaps++;
-        if (n < 0 && n != -EINTR) {
+        submits++;
+        if (n == -EINTR)
+            continue;
+        if (n == -EAGAIN && in_flight > 0)
+            break;
+        if (n < 0) {
             errno = -n;
-            die("io_getevents");
+            err(1, "io_submit");
         }
-
-        /* Events come in any order: `data` says whose each one is. */
-        for (int i = 0; i < n; i++) {
-            struct request *request = events[i].data;
-            struct iocb *iocb = &request->iocb;
-            long res = events[i].res;   /* signed: it is unsigned there */
-
-            in_flight--;
-            if (res <= 0) {
-                errno = res < 0 ? -res : EIO;
-                die("IO_CMD_PWRITE %s", path);
-            }
-            iocb->u.c.buf = (char *)iocb->u.c.buf + res;
-            iocb->u.c.nbytes -= res;
-            iocb->u.c.offset += res;
-            if (iocb->u.c.nbytes > 0) {         /* short: the rest again */
-                ready[nr_ready++] = iocb;
-                continue;
-            }
-            idle[nr_idle++] = request;
-            done++;
-        }
+        in_flight += n;
+        nr_ready -= n;
+        memmove(ready, ready + n, nr_ready * sizeof(*ready));
     }
+    if (in_flight > most)
+        most = in_flight;
+}
 
-    /* Tear down. */
-    n = io_destroy(ctx);
-    if (n < 0) {
+/*
+ * Looks at what became of a request: `res` is the number of bytes, or a
+ * negative errno.
+ */
+static void complete(struct request *request, long res)
+{
+    struct iocb *iocb = &request->iocb;
+
+    if (res <= 0) {
+        errno = res < 0 ? -res : EIO;
+        err(1, "IO_CMD_PWRITE %s", path);
+    }
+    iocb->u.c.buf = (char *)iocb->u.c.buf + res;
+    iocb->u.c.nbytes -= res;
+    iocb->u.c.offset += res;
+    if (iocb->u.c.nbytes > 0) { /* short: the rest once more */
+        ready[nr_ready++] = iocb;
+        return;
+    }
+    idle[nr_idle++] = request;
+    done++;
+}
+
+/*
+ * Waits for min_nr events, and takes what else is there. They come in any
+ * order: `data` says whose each one is. `res` is unsigned there; complete()
+ * takes it as a long.
+ */
+static void reap(io_context_t ctx, long min_nr)
+{
+    struct io_event events[64];
+    int n = io_getevents(ctx, min_nr, 64, events, NULL);
+
+    reaps++;
+    if (n < 0 && n != -EINTR) {
         errno = -n;
-        die("io_destroy");
+        err(1, "io_getevents");
     }
-    if (close(fd) == -1)
-        die("close %s", path);
-    free(events);
-    free(ready);
-    free(idle);
-    free(window);
+    for (int i = 0; i < n; i++) {
+        in_flight--;
+        complete(events[i].data, events[i].res);
+    }
+}
 
-    printf("requests: %ld, in flight at most: %ld\n", done, most);
-    printf("io_submit: %ld calls\n", submits);
-    printf("io_getevents: %ld calls\n", reaps);
-    read_back(path, requests);
+/* The window: DEPTH places, all idle, and lists as long as that. */
+static void make_window(void)
+{
+    window = calloc(depth, sizeof(*window));
+    idle = calloc(depth, sizeof(*idle));
+    ready = calloc(depth, sizeof(*ready));
+    if (!window || !idle || !ready)
+        err(1, "calloc");
+    for (; nr_idle < depth; nr_idle++)
+        idle[nr_idle] = &window[nr_idle];
+}
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+static const char usage[] =
+    "Usage: batch-submit-libaio FILE [REQUESTS [DEPTH]]\n"
+    "Makes FILE, or empties it, and writes REQUESTS (64) blocks of 4096\n"
+    "bytes to it, at most DEPTH (8) in flight.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
+}
+
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
+{
+    char *end;
+    long n;
+
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
 }

@@ -9,9 +9,10 @@
  *         DEPTH in flight, and as long as blocks are left, never fewer. So
  *         after each io_getevents() hand the places that are free to the
  *         next blocks at once.
- * Output: "lines: N" and "in flight: at most M of DEPTH", status 0. If a
- *         call or a request fails: status 1, and on stderr "2-window: CALL:
- *         reason", or "2-window: IOCB_CMD_PREAD FILE: reason".
+ * Output: "lines: N" and "in flight: at most M of DEPTH", status 0, where M
+ *         is what was seen. If a call or a request fails: status 1, and on
+ *         stderr "2-window: CALL: reason", or "2-window: IOCB_CMD_PREAD
+ *         FILE: reason".
  * Read:   03-batch-submit/README.md, line 23 (The idea);
  *         03-batch-submit/README.md, line 47 (The code that matters);
  *         03-batch-submit/batch-submit.c
@@ -19,21 +20,23 @@
  *
  * Build:  cc -o 2-window 2-window.c
  * Usage:  ./2-window FILE [DEPTH]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <stdarg.h>
+#include <linux/time_types.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { BLOCK = 4096 };     /* bytes a request */
+enum { BLOCK = 4096 }; /* bytes a request */
 
 /* One place in the window: a request and all that it needs while in flight. */
 struct request {
@@ -41,64 +44,167 @@ struct request {
     char data[BLOCK];
 };
 
-static const char usage[] =
-    "Usage: 2-window FILE [DEPTH]\n"
-    "Counts the lines of FILE, with at most DEPTH (8) requests in flight.\n";
+static const char *path;
+static long long size;
+static long depth = 8, places, blocks, lines;
+static struct request *window;
+static struct iocb **ready; /* prepared, not yet submitted */
+static long nr_ready, prepared, in_flight, done, submits, reaps, most;
+
+static void make_window(void), prepare(int fd), submit(aio_context_t ctx);
+static void reap(aio_context_t ctx, long min_nr);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    aio_context_t ctx = 0;
+    int fd;
+
+    start(argc, argv, 1, 2);
+    path = argv[1];
+    if (argc > 2)
+        depth = number(argv[2], 1, 65536);
+    fd = open(path, O_RDONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    size = lseek(fd, 0, SEEK_END);
+    if (size == -1)
+        err(1, "lseek %s", path);
+    blocks = size / BLOCK + (size % BLOCK > 0);
+
+    /* EDIT HERE: one place for each block, however many there are. */
+    places = blocks > 0 ? blocks : 1;
+    make_window();
+    if (io_setup(places, &ctx) == -1)
+        err(1, "io_setup");
+
+    prepare(fd); /* EDIT HERE: all at once */
+    while (done < blocks) {
+        submit(ctx);
+        reap(ctx, 1);
+    }
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    free(ready);
+    free(window);
+
+    printf("lines: %ld\n", lines);
+    printf("in flight: at most %ld of %ld\n", most, depth);
+    printf("io_submit calls: %ld\n", submits);
+    printf("io_getevents calls: %ld\n", reaps);
+    return EXIT_SUCCESS;
+}
+
+/* Prepares a request for each block. EDIT HERE: for each idle place. */
+static void prepare(int fd)
+{
+    for (; prepared < blocks; prepared++) {
+        struct request *request = &window[prepared];
+        long long offset = (long long)prepared * BLOCK;
+
+        request->iocb = (struct iocb){
+            .aio_data = (uintptr_t)request,
+            .aio_lio_opcode = IOCB_CMD_PREAD,
+            .aio_fildes = fd,
+            .aio_buf = (uintptr_t)request->data,
+            .aio_nbytes = size - offset < BLOCK ? size - offset : BLOCK,
+            .aio_offset = offset,
+        };
+        ready[nr_ready++] = &request->iocb;
+    }
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * Submits all that is ready. The kernel stops at a request that it cannot
+ * take, and returns the number before it. So go on from there: now that
+ * request comes first, and the call says what is wrong with it. EAGAIN: the
+ * context is full, and only reaping makes room.
  */
-static _Noreturn void die(const char *call, ...)
+static void submit(aio_context_t ctx)
 {
-    int error = errno;
-    va_list args;
+    while (nr_ready > 0) {
+        int n = io_submit(ctx, nr_ready, ready);
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
-
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
-
-/* The whole number in `text`; status 2 if it is not from min to max. */
-static long number(const char *text, long min, long max)
-{
-    char *end;
-    long n;
-
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
-        return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
-    exit(2);
+        submits++;
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1 && errno == EAGAIN && in_flight > 0)
+            break;
+        if (n == -1)
+            err(1, "io_submit");
+        in_flight += n;
+        nr_ready -= n;
+        memmove(ready, ready + n, nr_ready * sizeof(*ready));
+    }
+    if (in_flight > most)
+        most = in_flight;
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * Looks at what became of a request: `res` is the number of bytes, or a
+ * negative errno. 0: the file has become shorter meanwhile.
+ */
+static void complete(struct request *request, long long res)
+{
+    struct iocb *iocb = &request->iocb;
+    const char *data = (const char *)(uintptr_t)iocb->aio_buf;
+
+    if (res <= 0) {
+        errno = res < 0 ? -res : EIO;
+        err(1, "IOCB_CMD_PREAD %s", path);
+    }
+    for (long i = 0; i < res; i++)
+        lines += data[i] == '\n';
+    iocb->aio_buf += res;
+    iocb->aio_nbytes -= res;
+    iocb->aio_offset += res;
+    if (iocb->aio_nbytes > 0) { /* short: the rest once more */
+        ready[nr_ready++] = iocb;
+        return;
+    }
+    done++;
+}
+
+/*
+ * Waits for min_nr events, and takes what else is there. They come in any
+ * order: aio_data says whose each one is.
+ */
+static void reap(aio_context_t ctx, long min_nr)
+{
+    struct io_event events[64];
+    int n = io_getevents(ctx, min_nr, 64, events, NULL);
+
+    reaps++;
+    if (n == -1 && errno != EINTR)
+        err(1, "io_getevents");
+    for (int i = 0; i < n; i++) {
+        in_flight--;
+        complete((void *)(uintptr_t)events[i].data, events[i].res);
+    }
+}
+
+/* EDIT HERE: `places` of them. Which are idle? Keep a list. */
+static void make_window(void)
+{
+    window = calloc(places, sizeof(*window));
+    ready = calloc(places, sizeof(*ready));
+    if (!window || !ready)
+        err(1, "calloc");
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -115,129 +221,58 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-static long count_lines(const char *data, long length)
-{
-    long lines = 0;
+static const char usage[] =
+    "Usage: 2-window FILE [DEPTH]\n"
+    "Counts the lines of FILE, with at most DEPTH (8) requests in flight.\n";
 
-    for (long i = 0; i < length; i++)
-        lines += data[i] == '\n';
-    return lines;
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-int main(int argc, char **argv)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    const char *path = argv[1];
-    long depth = 8, blocks, lines = 0;
-    long prepared = 0, in_flight = 0, done = 0, most = 0;
-    long places, nr_ready = 0;
-    aio_context_t ctx = 0;
-    struct stat st;
-    int fd, n;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    check_arguments(argc, argv, 1, 2);
-    if (argc > 2)
-        depth = number(argv[2], 1, 65536);
-
-    /* Set up: the file, and how many blocks it has. */
-    fd = open(path, O_RDONLY);
-    if (fd == -1)
-        die("open %s", path);
-    if (fstat(fd, &st) == -1)
-        die("fstat %s", path);
-    blocks = (st.st_size + BLOCK - 1) / BLOCK;
-
-    /* EDIT HERE: one place for each block, however many there are. */
-    places = blocks > 0 ? blocks : 1;
-    struct request *window = calloc(places, sizeof(*window));
-    struct iocb **ready = calloc(places, sizeof(*ready));
-    struct io_event *events = calloc(places, sizeof(*events));
-    if (!window || !ready || !events)
-        die("calloc");
-    if (io_setup(places, &ctx) == -1)
-        die("io_setup");
-
-    /* Prepare: a request for each block. EDIT HERE: all at once. */
-    while (prepared < blocks) {
-        struct request *request = &window[prepared];
-        struct iocb *iocb = &request->iocb;
-        long long offset = (long long)prepared * BLOCK;
-
-        memset(iocb, 0, sizeof(*iocb));
-        iocb->aio_data = (uintptr_t)request;
-        iocb->aio_lio_opcode = IOCB_CMD_PREAD;
-        iocb->aio_fildes = fd;
-        iocb->aio_buf = (uintptr_t)request->data;
-        iocb->aio_nbytes = BLOCK;
-        if (st.st_size - offset < BLOCK)
-            iocb->aio_nbytes = st.st_size - offset;
-        iocb->aio_offset = offset;
-        ready[nr_ready++] = iocb;
-        prepared++;
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
+}
 
-    while (done < blocks) {
-        /* Submit what is ready, and go on after a partial count. */
-        while (nr_ready > 0) {
-            n = io_submit(ctx, nr_ready, ready);
-            if (n == -1 && errno == EINTR)
-                continue;
-            if (n == -1 && errno == EAGAIN && in_flight > 0)
-                break;
-            if (n == -1)
-                die("io_submit");
-            in_flight += n;
-            nr_ready -= n;
-            memmove(ready, ready + n, nr_ready * sizeof(*ready));
-        }
-        if (in_flight > most)
-            most = in_flight;
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
+{
+    char *end;
+    long n;
 
-        /* Reap: wait for one event, and take all that are there. */
-        n = io_getevents(ctx, 1, places, events, NULL);
-        if (n == -1 && errno != EINTR)
-            die("io_getevents");
-
-        for (int i = 0; i < n; i++) {
-            struct request *request = (void *)(uintptr_t)events[i].data;
-            struct iocb *iocb = &request->iocb;
-            long long res = events[i].res;
-
-            in_flight--;
-            if (res <= 0) {             /* 0: the file has become shorter */
-                errno = res < 0 ? -res : EIO;
-                die("IOCB_CMD_PREAD %s", path);
-            }
-            lines += count_lines((char *)(uintptr_t)iocb->aio_buf, res);
-            iocb->aio_buf += res;
-            iocb->aio_nbytes -= res;
-            iocb->aio_offset += res;
-            if (iocb->aio_nbytes > 0) {         /* short: the rest again */
-                ready[nr_ready++] = iocb;
-                continue;
-            }
-            done++;
-        }
-    }
-    printf("lines: %ld\n", lines);
-    printf("in flight: at most %ld of %ld\n", most, depth);
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
-    free(events);
-    free(ready);
-    free(window);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
 }

@@ -62,20 +62,19 @@ again, as the first ones of the next batch.'
 
 wrong=(
     'waits for those, too, that were not taken|
-        s/reaped < taken/reaped < batch/
-        s/1, taken - reaped/1, batch - reaped/'
+        s/reap_all(ctx, taken)/reap_all(ctx, batch)/'
     'avoids it with one request a call|
         s/BATCH = 8,/BATCH = 1,/'
     'submits the rest, and waits for the last part only|
-        s/^            die("io_submit");/&\
-        for (int all = taken; all < batch; all += taken)\
-            if ((taken = io_submit(ctx, batch - all, list + all)) == -1)\
-                die("io_submit");/
+        s/^        err(1, "io_submit");/&\
+    for (int all = taken; all < batch; all += taken)\
+        if ((taken = io_submit(ctx, batch - all, list + all)) == -1)\
+            err(1, "io_submit");/
         s/done += taken;/done += batch;/'
     'tries for ever where there is no room|
         s/taken == -1 && errno == EINTR/taken == -1 \&\& errno != EBADF/'
     'takes a part for a failure|
         s/if (taken == -1)/if (taken != batch)/'
     'gives up without a word|
-        s/die("io_submit");/break;/'
+        s/err(1, "io_submit");/exit(0);/'
 )

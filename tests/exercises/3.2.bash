@@ -34,6 +34,11 @@ check() {
     expect_success
     expect_line 'lines: 20000'
 
+    situation 'More places than blocks:'
+    run demo.txt 30
+    expect_success
+    expect_line 'in flight: at most 27 of 30'
+
     situation 'Partial submissions, short reads, interrupted waits:'
     AIO_FAULT='io_submit@*=short=1 io_getevents@3=res=1000
         io_getevents@5=EINTR' run demo.txt 2
@@ -44,6 +49,14 @@ check() {
     situation 'A read fails in the middle:'
     AIO_FAULT='io_getevents@3=res=-EIO' run demo.txt 4
     expect_error 'IOCB_CMD_PREAD demo.txt: *'
+
+    situation 'Room for two, though four are wanted:'
+    given 'seq 4000 >demo.txt'
+    AIO_FAULT='io_submit@2=EAGAIN io_submit@4=EAGAIN io_submit@6=EAGAIN
+        io_submit@8=EAGAIN io_submit@*=short=2' run demo.txt 4
+    expect_success
+    expect_line 'lines: 4000'
+    expect_line 'in flight: at most [12] of 4' 'in flight: at most 2 of 4'
 
     situation 'A file with nothing in it:'
     given ': >demo.txt'
@@ -75,7 +88,7 @@ calloc() and io_setup() take depth, and not the number of blocks.'
 
 wrong=(
     'waits until the window is empty|
-        s/while (nr_idle > 0/while (nr_idle > 0 \&\& in_flight == 0/'
+        s/; nr_idle > 0 /; nr_idle > 0 \&\& in_flight == 0/'
     'a place is free as soon as its request is submitted|
         s/idle\[--nr_idle\]/\&window[nr_idle--, prepared % depth]/'
     'the place is the number of those in flight|
@@ -83,15 +96,19 @@ wrong=(
     'one too many|
         s/depth = number(.*/&\n    depth++;/'
     'one at a time|
-        s/while (nr_idle > 0/while (nr_idle == depth/'
+        s/; nr_idle > 0 /; nr_idle == depth /'
     'it waits for all that are in flight|
-        s/io_getevents(ctx, 1, depth/io_getevents(ctx, in_flight, depth/'
+        s/reap(ctx, 1)/reap(ctx, in_flight)/'
     'a buffer for each block, though only some are in flight|
         s/calloc(depth, sizeof(.window)/calloc(blocks + depth, sizeof(*window)/
         s/= idle\[--nr_idle\]/= \&window[nr_idle--, prepared]/'
     'a context for all blocks|s/io_setup(depth/io_setup(blocks + depth/'
     'no room is the end|s/errno == EAGAIN && in_flight > 0/0/'
     'it prints what it was told, not what it saw|s/most, depth)/depth, depth)/'
+    'so it does, but only if there is anything to read|
+        s/most = in_flight;/most = depth;/'
+    'it prints what could be in flight, not what was|
+        s/most = in_flight;/most = depth < blocks ? depth : blocks;/'
     'the rest of a short read is lost|
         s/if (iocb->aio_nbytes > 0)/if (0)/'
 )

@@ -56,10 +56,10 @@ wrong=(
     'it waits for all four|
         s/io_getevents(ctx, 1, DEPTH/io_getevents(ctx, in_flight, DEPTH/'
     'four buffers in turn, whichever is done|
-        s/int buffer = idle.*/int buffer = submitted % DEPTH;/
+        s/buffer = idle.*/buffer = submitted % DEPTH;/
         s/idle\[nr_idle++\] = events.*//'
     'the buffer is the number of those in flight|
-        s/int buffer = idle.*/int buffer = in_flight;/
+        s/buffer = idle.*/buffer = in_flight;/
         s/idle\[nr_idle++\] = events.*//'
     'the buffer is free when io_submit has returned|
         s/submitted++;/& idle[nr_idle++] = buffer;/
