@@ -7,106 +7,99 @@
  *
  * Build:  cc -o cancel cancel.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./cancel FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#ifdef __GLIBC__
-#include <gnu/libc-version.h>
-#endif
 
 enum { REQUESTS = 3 };
 
-static const char usage[] =
-    "Usage: cancel FILE\n"
-    "Makes FILE, or empties it, and writes a line to it.\n";
+static struct aiocb aiocbs[REQUESTS]; /* reads of the pipe */
+static const char *path;
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
+                    off_t offset);
+static void wait_for(const struct aiocb *aiocb);
+static void cancel(const char *what, int fd, struct aiocb *aiocb);
+static void show(int request), write_and_cancel(int fd);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    char letters[REQUESTS];
+    int fd, ends[2];
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (pipe(ends) == -1)
+        err(1, "pipe");
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
-
-/* glibc says what it is. musl has no macro to be known by. */
-static void show_library(void)
-{
-#ifdef __GLIBC__
-    printf("C library: glibc %s\n", gnu_get_libc_version());
-#else
-    printf("C library: musl, or another\n");
-#endif
-}
-
-/* An error's name: the words of strerror() differ between C libraries. */
-static const char *name(int error)
-{
-    switch (error) {
-    case 0:
-        return "0";
-    case EAGAIN:
-        return "EAGAIN";
-    case EBADF:
-        return "EBADF";
-    case ECANCELED:
-        return "ECANCELED";
-    case EINPROGRESS:
-        return "EINPROGRESS";
-    case EINTR:
-        return "EINTR";
-    case EINVAL:
-        return "EINVAL";
-    case EIO:
-        return "EIO";
-    default:
-        return strerror(error);
+    /* The first is running: as there is no thread yet, one is made for it
+     * before aio_read() returns. On glibc the others are queued behind it,
+     * as all requests for one descriptor are; on musl they run, too. */
+    for (int i = 0; i < REQUESTS; i++) {
+        prepare(&aiocbs[i], ends[0], &letters[i], 1, 0);
+        if (aio_read(&aiocbs[i]) == -1)
+            err(1, "aio_read pipe");
     }
+
+    /* glibc takes back only what no thread has begun with. musl interrupts
+     * the thread, if the call that it is in can be interrupted. */
+    cancel("running", ends[0], &aiocbs[0]);
+    show(0);
+    cancel("queued", ends[0], &aiocbs[1]);
+    show(1);
+
+    /* All that there are for a descriptor. The answer is one for all, so
+     * each must be asked. */
+    cancel("all of the pipe", ends[0], NULL);
+    show(0);
+    show(2);
+
+    /* What cannot be taken back must be brought to its end, or its buffer
+     * stays the library's for ever: here, by a byte for each request. */
+    if (write(ends[1], "!!!", REQUESTS) == -1)
+        err(1, "write pipe");
+    for (int i = 0; i < REQUESTS; i++)
+        wait_for(&aiocbs[i]);
+    printf("three bytes into the pipe\n");
+    show(0);
+
+    write_and_cancel(fd);
+
+    /* On musl close() takes back what is in flight; on glibc a queued
+     * request would go to whatever file has the number by then. */
+    if (close(ends[0]) == -1 || close(ends[1]) == -1)
+        err(1, "close pipe");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
 /* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_offset = offset,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
 
 /* Sleeps until a request is done. Asking aio_error() in a loop would spin. */
@@ -116,24 +109,24 @@ static void wait_for(const struct aiocb *aiocb)
 
     while (aio_error(aiocb) == EINPROGRESS)
         if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
-            die("aio_suspend");
+            err(1, "aio_suspend");
 }
 
 /* How a request ended. It must be done: both calls are useless before. */
 static void check(struct aiocb *aiocb, const char *call, const char *path)
 {
-    int error = aio_error(aiocb);       /* returned: errno is not set */
-    ssize_t n = aio_return(aiocb);      /* once for each request */
+    int error = aio_error(aiocb);  /* returned: errno is not set */
+    ssize_t n = aio_return(aiocb); /* once for each request */
 
     if (error != 0) {
         errno = error;
-        die("%s %s", call, path);
+        err(1, "%s %s", call, path);
     }
     if (n == -1)
-        die("aio_return");
+        err(1, "aio_return");
     if ((size_t)n != aiocb->aio_nbytes) {
         errno = EIO;
-        die("%s %s: only %zd of %zu bytes", call, path, n,
+        err(1, "%s %s: only %zd of %zu bytes", call, path, n,
             aiocb->aio_nbytes);
     }
 }
@@ -144,121 +137,91 @@ static void check(struct aiocb *aiocb, const char *call, const char *path)
  */
 static void cancel(const char *what, int fd, struct aiocb *aiocb)
 {
-    switch (aio_cancel(fd, aiocb)) {
-    case AIO_CANCELED:
-        printf("%s: AIO_CANCELED\n", what);
-        if (aiocb != NULL)
-            wait_for(aiocb);
-        break;
-    case AIO_NOTCANCELED:
-        printf("%s: AIO_NOTCANCELED\n", what);
-        break;
-    case AIO_ALLDONE:
-        printf("%s: AIO_ALLDONE\n", what);
-        break;
-    default:
-        die("aio_cancel");
-    }
-}
+    int answer = aio_cancel(fd, aiocb);
 
-/* A mistake made on purpose: prints what the library says of it. */
-static void show_mistake(const char *mistake, int result)
-{
-    printf("%s: %s%s\n", mistake, result == -1 ? "-1 " : "",
-           name(result == -1 ? errno : 0));
+    if (answer == -1)
+        err(1, "aio_cancel");
+    for (int i = 0; answer == AIO_CANCELED && i < REQUESTS; i++)
+        if (aiocb == NULL || aiocb == &aiocbs[i])
+            wait_for(&aiocbs[i]);
+    printf("%s: %s\n", what,
+           answer == AIO_CANCELED      ? "AIO_CANCELED"
+           : answer == AIO_NOTCANCELED ? "AIO_NOTCANCELED"
+                                       : "AIO_ALLDONE");
 }
 
 /*
  * How a request stands. Its aio_return() counts only when it is done. Both
  * libraries answer it again and again; POSIX promises one answer only.
  */
-static void show(int request, struct aiocb *aiocb)
+static void show(int request)
 {
-    int error = aio_error(aiocb);
+    int error = aio_error(&aiocbs[request]);
 
-    printf("  request %d: aio_error %s", request, name(error));
-    if (error != EINPROGRESS)
-        printf(", aio_return %zd", aio_return(aiocb));
-    printf("\n");
+    if (error == EINPROGRESS)
+        printf("  request %d: aio_error EINPROGRESS\n", request);
+    else
+        printf("  request %d: aio_error %s, aio_return %zd\n", request,
+               error == 0           ? "0"
+               : error == ECANCELED ? "ECANCELED"
+                                    : strerror(error),
+               aio_return(&aiocbs[request]));
 }
 
-int main(int argc, char **argv)
+/* Too late: it is done. The result is not changed. */
+static void write_and_cancel(int fd)
 {
-    const char *path = argv[1];
     char text[] = "Hello, asynchronous world!\n";
-    char letters[REQUESTS];
-    struct aiocb aiocbs[REQUESTS], of_file;
-    int fd, ends[2];
+    struct aiocb writing;
 
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-    show_library();
-
-    /* Set up: a file, and a pipe that nobody has written to. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    if (pipe(ends) == -1)
-        die("pipe");
-
-    /* The first is running: as there is no thread yet, one is made for it
-     * before aio_read() returns. On glibc the others are queued behind it,
-     * as all requests for one descriptor are; on musl they run, too. */
-    for (int i = 0; i < REQUESTS; i++) {
-        prepare(&aiocbs[i], ends[0], &letters[i], 1, 0);
-        if (aio_read(&aiocbs[i]) == -1)
-            die("aio_read pipe");
-    }
-
-    /* glibc takes back only what no thread has begun with. musl interrupts
-     * the thread; but it hangs, and close() too, if the thread has not begun
-     * as it waits for another request: a write to a pipe behind a write, an
-     * fsync behind a write (1.2.3; the sources of 1.2.5 are no different). */
-    cancel("running", ends[0], &aiocbs[0]);
-    show(0, &aiocbs[0]);
-
-    /* A request that is taken back is done: it has failed with ECANCELED,
-     * and whoever is to be notified of its end is. */
-    cancel("queued", ends[0], &aiocbs[1]);
-    show(1, &aiocbs[1]);
-
-    /* All that there are for a descriptor. The answer is one for all, so
-     * each must be asked; here the last one is new in it. */
-    cancel("all of the pipe", ends[0], NULL);
-    wait_for(&aiocbs[2]);
-    show(0, &aiocbs[0]);
-    show(2, &aiocbs[2]);
-
-    /* What cannot be taken back must be brought to its end, or its buffer
-     * stays the library's for ever: here, by a byte into the pipe. */
-    if (write(ends[1], "!", 1) == -1)
-        die("write pipe");
-    wait_for(&aiocbs[0]);
-    printf("a byte into the pipe\n");
-    show(0, &aiocbs[0]);
-
-    /* Too late: it is done. The result is not changed. */
-    prepare(&of_file, fd, text, strlen(text), 0);
-    if (aio_write(&of_file) == -1)
-        die("aio_write %s", path);
-    wait_for(&of_file);
-    cancel("done", fd, &of_file);
-    check(&of_file, "aio_write", path);
+    prepare(&writing, fd, text, strlen(text), 0);
+    if (aio_write(&writing) == -1)
+        err(1, "aio_write %s", path);
+    wait_for(&writing);
+    cancel("done", fd, &writing);
+    check(&writing, "aio_write", path);
     cancel("all of FILE", fd, NULL);
+}
 
-    /* Mistakes: another descriptor than the request's, and none. */
-    show_mistake("not its descriptor", aio_cancel(ends[0], &of_file));
-    show_mistake("no descriptor", aio_cancel(-1, NULL));
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
 
-    /* Tear down. On musl close() takes back what is in flight; on glibc a
-     * queued request would go to whatever file has the number by then. */
-    if (close(ends[0]) == -1 || close(ends[1]) == -1)
-        die("close pipe");
-    if (close(fd) == -1)
-        die("close %s", path);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+static const char usage[] =
+    "Usage: cancel FILE\n"
+    "Makes FILE, or empties it, and writes a line to it.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

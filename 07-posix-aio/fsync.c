@@ -4,97 +4,69 @@
  * aio_fsync() queued right behind a write to FILE covers that write: unlike
  * IOCB_CMD_FDSYNC of Linux AIO, which may run ahead of it, it begins when the
  * requests that were queued for the descriptor before it are done. A full
- * pipe, where a write takes as long as we want, proves it.
+ * pipe, where a write takes as long as we want, proves it; and that it does
+ * not wait for what was queued for a copy of the descriptor.
  *
  * Build:  cc -o fsync fsync.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./fsync FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MUCH = 2 << 20 };        /* bytes, more than any pipe holds */
+static const char *path;
 
-static const char usage[] =
-    "Usage: fsync FILE\n"
-    "Makes FILE, or empties it, and writes two lines to it, durably.\n";
+static void write_durably(int fd, char *text, off_t offset, int op);
+static void sync_behind_a_write(void);
+static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
+                    off_t offset);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    char first[] = "as fdatasync() does\n", second[] = "as fsync() does\n";
+    int fd;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    /* O_DSYNC: the data, and what is needed to read them again. O_SYNC: all
+     * that is known of the file, times included. */
+    write_durably(fd, first, 0, O_DSYNC);
+    write_durably(fd, second, strlen(first), O_SYNC);
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
+    sync_behind_a_write();
 
-/* An error's name: the words of strerror() differ between C libraries. */
-static const char *name(int error)
-{
-    switch (error) {
-    case 0:
-        return "0";
-    case EAGAIN:
-        return "EAGAIN";
-    case EBADF:
-        return "EBADF";
-    case ECANCELED:
-        return "ECANCELED";
-    case EINPROGRESS:
-        return "EINPROGRESS";
-    case EINTR:
-        return "EINTR";
-    case EINVAL:
-        return "EINVAL";
-    case EIO:
-        return "EIO";
-    default:
-        return strerror(error);
-    }
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
 /* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_offset = offset,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
 
 /* Sleeps until a request is done. Asking aio_error() in a loop would spin. */
@@ -104,107 +76,148 @@ static void wait_for(const struct aiocb *aiocb)
 
     while (aio_error(aiocb) == EINPROGRESS)
         if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
-            die("aio_suspend");
+            err(1, "aio_suspend");
 }
 
 /* How a request ended. It must be done: both calls are useless before. */
 static void check(struct aiocb *aiocb, const char *call, const char *path)
 {
-    int error = aio_error(aiocb);       /* returned: errno is not set */
-    ssize_t n = aio_return(aiocb);      /* once for each request */
+    int error = aio_error(aiocb);  /* returned: errno is not set */
+    ssize_t n = aio_return(aiocb); /* once for each request */
 
     if (error != 0) {
         errno = error;
-        die("%s %s", call, path);
+        err(1, "%s %s", call, path);
     }
     if (n == -1)
-        die("aio_return");
+        err(1, "aio_return");
     if ((size_t)n != aiocb->aio_nbytes) {
         errno = EIO;
-        die("%s %s: only %zd of %zu bytes", call, path, n,
+        err(1, "%s %s: only %zd of %zu bytes", call, path, n,
             aiocb->aio_nbytes);
     }
 }
 
 /* Writes text at `offset` and syncs it, without a wait between the two. */
-static void write_durably(int fd, char *text, off_t offset, int op,
-                          const char *path)
+static void write_durably(int fd, char *text, off_t offset, int op)
 {
     struct aiocb writing, syncing;
 
     prepare(&writing, fd, text, strlen(text), offset);
     if (aio_write(&writing) == -1)
-        die("aio_write %s", path);
+        err(1, "aio_write %s", path);
     prepare(&syncing, fd, NULL, 0, 0);
     if (aio_fsync(op, &syncing) == -1)
-        die("aio_fsync %s", path);
+        err(1, "aio_fsync %s", path);
 
-    /* Only the second is waited for; then the first is done as well. An
-     * fsync says nothing of a write that failed: each must be checked. */
+    /* Each must be checked: a sync says nothing of a write that failed. And
+     * waited for: if the sync fails, POSIX does not promise that the write
+     * is over. */
     wait_for(&syncing);
+    wait_for(&writing);
     check(&writing, "aio_write", path);
     check(&syncing, "aio_fsync", path);
-    printf("%s: durable are %zu bytes\n", op == O_DSYNC ? "O_DSYNC" :
-           "O_SYNC", strlen(text));
+    printf("%s: %zu bytes are on the disk\n",
+           op == O_DSYNC ? "O_DSYNC" : "O_SYNC", strlen(text));
 }
 
-int main(int argc, char **argv)
+/* How a request stands. */
+static const char *state(const struct aiocb *aiocb)
 {
-    static char much[MUCH];
-    const char *path = argv[1];
-    char first[] = "as fdatasync() does\n", second[] = "as fsync() does\n";
-    struct aiocb writing, syncing;
-    ssize_t n, drained = 0;
-    int fd, ends[2];
+    int error = aio_error(aiocb);
 
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
+    return error == EINPROGRESS ? "under way"
+           : error == 0         ? "done"
+                                : strerror(error);
+}
 
-    /* O_DSYNC: the data, and what is needed to read them again. O_SYNC: all
-     * that is known of the file, times included. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    write_durably(fd, first, 0, O_DSYNC, path);
-    write_durably(fd, second, strlen(first), O_SYNC, path);
+/* The write of a byte into a full pipe cannot end: which sync waits for it? */
+static void sync_behind_a_write(void)
+{
+    static char full[65536], room[65536];
+    const struct timespec limit = { 10, 0 }; /* seconds */
+    struct aiocb writing, syncing, of_copy;
+    const struct aiocb *const list[1] = { &of_copy };
+    int ends[2], copy, size;
 
-    /* The order. The write cannot end before somebody reads the pipe. */
     if (pipe(ends) == -1)
-        die("pipe");
-    prepare(&writing, ends[1], much, sizeof(much), 0);
+        err(1, "pipe");
+    copy = dup(ends[1]);
+    if (copy == -1)
+        err(1, "dup");
+    size = fcntl(ends[1], F_SETPIPE_SZ, 1); /* a page */
+    if (size == -1 || write(ends[1], full, size) != size)
+        err(1, "write pipe");
+    prepare(&writing, ends[1], full, 1, 0);
     if (aio_write(&writing) == -1)
-        die("aio_write pipe");
+        err(1, "aio_write pipe");
     prepare(&syncing, ends[1], NULL, 0, 0);
     if (aio_fsync(O_DSYNC, &syncing) == -1)
-        die("aio_fsync pipe");
-    printf("pipe: write %s, fsync %s\n", name(aio_error(&writing)),
-           name(aio_error(&syncing)));
+        err(1, "aio_fsync pipe");
+    prepare(&of_copy, copy, NULL, 0, 0);
+    if (aio_fsync(O_DSYNC, &of_copy) == -1)
+        err(1, "aio_fsync pipe");
 
-    /* Now it can; and then it turns out that a pipe cannot be synced. */
-    while (drained < MUCH) {
-        n = read(ends[0], much, sizeof(much));
-        if (n == -1)
-            die("read pipe");
-        drained += n;
-    }
+    /* A limit, for it needs a second thread, and there may be none. */
+    while (aio_suspend(list, 1, &limit) == -1)
+        if (errno != EINTR)
+            err(1, "aio_suspend");
+    printf("pipe is full: write %s\n", state(&writing));
+    printf("  sync of a copy of the descriptor: %s\n", state(&of_copy));
+    printf("  sync of the descriptor: %s\n", state(&syncing));
+
+    /* Now there is room; and then it turns out that a pipe has no sync. */
+    if (read(ends[0], room, sizeof(room)) == -1)
+        err(1, "read pipe");
     wait_for(&syncing);
-    printf("pipe is read: write %s, fsync %s\n", name(aio_error(&writing)),
-           name(aio_error(&syncing)));
+    wait_for(&writing);
+    printf("pipe is read: write %s\n", state(&writing));
+    printf("  sync of the descriptor: %s\n", state(&syncing));
     check(&writing, "aio_write", "pipe");
 
-    /* There are no other ways to sync: this is refused on the spot. */
-    prepare(&syncing, fd, NULL, 0, 0);
-    if (aio_fsync(0, &syncing) == -1)
-        printf("neither: -1 %s\n", name(errno));
+    if (close(ends[0]) == -1 || close(ends[1]) == -1 || close(copy) == -1)
+        err(1, "close pipe");
+}
 
-    /* Tear down. */
-    if (close(ends[0]) == -1 || close(ends[1]) == -1)
-        die("close pipe");
-    if (close(fd) == -1)
-        die("close %s", path);
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+static const char usage[] =
+    "Usage: fsync FILE\n"
+    "Makes FILE, or empties it, and writes two lines to it, durably.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

@@ -1,5 +1,5 @@
 # POSIX AIO: posix-aio, suspend, signal, callback, listio, cancel, fsync,
-# one-queue-per-file, and what the C library does in each case. Where glibc
+# one-queue-per-descriptor, and what the C library does in each case. Where glibc
 # and musl differ, what is expected is that of the one that the programs
 # were built with.
 
@@ -87,7 +87,7 @@ requests() {
 # ---- All programs ----
 
 writers=(posix-aio suspend signal callback listio cancel fsync)
-programs=("${writers[@]}" one-queue-per-file)
+programs=("${writers[@]}" one-queue-per-descriptor)
 
 @test "each program has a usage text, for help and for wrong arguments" {
     local name help arguments
@@ -118,8 +118,8 @@ programs=("${writers[@]}" one-queue-per-file)
         program -1 "$name" no/demo.txt
         assert_error "$name: open no/demo.txt: No such file or directory"
     done
-    program -1 one-queue-per-file no/demo.txt
-    assert_error "one-queue-per-file: mkfifo no/demo.txt: No such file or \
+    program -1 one-queue-per-descriptor no/demo.txt
+    assert_error "one-queue-per-descriptor: mkfifo no/demo.txt: No such file or \
 directory"
 
     # Read-only.
@@ -132,8 +132,8 @@ directory"
     done
 
     # A FIFO must be new.
-    program -1 one-queue-per-file demo.txt
-    assert_error "one-queue-per-file: mkfifo demo.txt: File exists"
+    program -1 one-queue-per-descriptor demo.txt
+    assert_error "one-queue-per-descriptor: mkfifo demo.txt: File exists"
     same demo.txt "$(<demo.txt)" precious
 }
 
@@ -266,7 +266,7 @@ aio_cancel@5=EBADF: aio_cancel: Bad file descriptor
 END
 }
 
-@test "fsync and one-queue-per-file name each failing call; the FIFO goes" {
+@test "fsync and one-queue-per-descriptor name each failing call; the FIFO goes" {
     faults fsync <<END
 aio_write@1=EAGAIN: aio_write demo.txt: Resource temporarily unavailable
 aio_fsync@1=EAGAIN: aio_fsync demo.txt: Resource temporarily unavailable
@@ -281,7 +281,7 @@ END
     assert_error "fsync: aio_fsync /dev/null: Invalid argument"
 
     rm demo.txt
-    faults one-queue-per-file <<END
+    faults one-queue-per-descriptor <<END
 open@1=EACCES: open demo.txt: Permission denied
 open@2=EACCES: open demo.txt: Permission denied
 dup@1=EACCES: dup: Permission denied
@@ -298,8 +298,8 @@ aio_read@5=EAGAIN: aio_read: Resource temporarily unavailable
 aio_write@1=EAGAIN: aio_write: Resource temporarily unavailable
 END
     [[ ! -e demo.txt ]]
-    AIO_FAULT=unlink@1=EACCES program -1 one-queue-per-file demo.txt
-    assert_error "one-queue-per-file: unlink demo.txt: Permission denied"
+    AIO_FAULT=unlink@1=EACCES program -1 one-queue-per-descriptor demo.txt
+    assert_error "one-queue-per-descriptor: unlink demo.txt: Permission denied"
 }
 
 @test "each program closes what it has opened, and checks that" {
@@ -733,12 +733,12 @@ aio_error: EBADF
 aio_return: 0"
 }
 
-# ---- one-queue-per-file, and requests in general ----
+# ---- one-queue-per-descriptor, and requests in general ----
 
 @test "glibc runs one request of a descriptor at a time, musl all" {
     local read='aio_read demo.fifo 1@0' write='aio_write demo.fifo 1@0'
 
-    traced one-queue-per-file demo.fifo
+    traced one-queue-per-descriptor demo.fifo
     requests "\
 $read
 $read
