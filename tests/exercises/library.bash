@@ -8,6 +8,7 @@
 #     reason='*glob*'                 what the starter's report looks like
 #     check() { ... }                 runs the program and looks at what it did
 #     hints=( '...' '...' )           shown one by one
+#     notice='...'                    what to see in the solution, once solved
 #     wrong=( 'WHAT|SED' ... )        wrong answers that the tests try: a sed
 #                                     script that makes them of the solution
 #
@@ -81,6 +82,29 @@ fail() {
     exit 1
 }
 command='' status=''
+
+# stopped GOT: the report on a program that did not end by itself: what it
+# had said by then, and how to see where it was.
+stopped() {
+    local file=$chapter/exercises/$name.c
+
+    [[ -z $situation ]] || printf '%s\n' "$situation"
+    printf '\n    %s\n\n' "$command"
+    printf 'expected: it ends by itself\ngot: %s\n' "$1"
+    block 'stdout so far' "$work/out"
+    block 'stderr so far' "$work/err"
+    echo
+    if [[ $1 == killed* ]]; then
+        echo 'To see where: compile it with what finds wrong uses of memory,'
+        printf '    cc -g -fsanitize=address,undefined %s\n' "$file"
+        echo 'and run ./a.out with the same arguments; or gdb, run, bt.'
+    else
+        echo 'To see where it is: start it as above and type, elsewhere,'
+        printf '    strace -f -p $(pgrep -n %.15s)\n' "$name"
+        echo 'The last line is the call it waits in; if lines fly past, it spins.'
+    fi
+    exit 1
+}
 
 # How the last run ended.
 ended() {
@@ -176,12 +200,11 @@ run() {
     # shellcheck disable=SC2086
     [[ -z $readers ]] || wait $readers 2>/dev/null
     if [[ $alive ]]; then
-        fail 'it ends by itself' \
-            "stopped: it was still running after $limit seconds"
+        stopped "stopped: it was still running after $limit seconds"
     elif ((status == 128 + 25)) && [[ -z ${file_limit-} ]]; then
-        fail 'it ends by itself' 'stopped: it had written 64 MiB'
+        stopped 'stopped: it had written 64 MiB'
     elif ((status >= 128)); then
-        fail 'it ends by itself'
+        stopped "$(ended)"
     fi
     { output=$(<"$work/out") errors=$(<"$work/err"); } 2>/dev/null
     ((${#output} > 9999)) || ! IFS= read -r -d '' _ <"$work/out" ||
