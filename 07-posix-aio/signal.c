@@ -7,125 +7,129 @@
  *
  * Build:  cc -o signal signal.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./signal FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    REQUESTS = 3,
-    BLOCK = 4096                /* bytes a request */
-};
+enum { REQUESTS = 3, BLOCK = 4096 /* bytes a request */, ALL = 7 };
 
-static const char usage[] =
-    "Usage: signal FILE\n"
-    "Makes FILE, or empties it, and writes 9 blocks of 4096 bytes to it.\n";
+static const char *path;
+static struct aiocb aiocbs[REQUESTS];
+static volatile sig_atomic_t signals, told; /* a count; a bit a request */
+static sigset_t set, unblocked; /* SIGRTMIN; all that main blocks but that */
+static struct pollfd readable = { .events = POLLIN }; /* the signalfd */
 
-/* Which requests a signal has told of. */
-static volatile sig_atomic_t told[REQUESTS];
+static void take_by_handler(time_t end), take_by_sigtimedwait(time_t end);
+static void take_from_signalfd(time_t end);
+static void run(const char *way, void (*take)(time_t end), int fd);
+static void on_signal(int signo, siginfo_t *info, void *context);
+static void check(struct aiocb *aiocb, const char *call, const char *path);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
 
-/*
- * No wait is longer than this. A signal may fail to come: there is a limit
- * to those that wait to be taken (ulimit -i), and beyond it they are lost.
- * glibc then says EAGAIN of the request, even if it has succeeded.
- */
-static const struct timespec limit = { 10, 0 };
-
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    struct sigaction action = { .sa_flags = SA_SIGINFO };
+    int fd;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    /* A real-time signal: of these each is kept, while a second SIGUSR1 is
+     * lost as long as the first one waits. It is blocked in all threads, so
+     * that none comes where it is not expected. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
+        err(1, "sigprocmask");
+    sigdelset(&unblocked, SIGRTMIN); /* who started us may block it */
+    action.sa_sigaction = on_signal;
+    if (sigaction(SIGRTMIN, &action, NULL) == -1)
+        err(1, "sigaction");
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    run("handler", take_by_handler, fd);
+    run("sigtimedwait", take_by_sigtimedwait, fd);
+    readable.fd = signalfd(-1, &set, SFD_CLOEXEC);
+    if (readable.fd == -1)
+        err(1, "signalfd");
+    run("signalfd", take_from_signalfd, fd);
+
+    if (close(readable.fd) == -1)
+        err(1, "close signalfd");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
 /* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
-}
-
-/* Sleeps until a request is done. Asking aio_error() in a loop would spin. */
-static void wait_for(const struct aiocb *aiocb)
-{
-    const struct aiocb *const list[1] = { aiocb };
-
-    while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
-            die("aio_suspend");
-}
-
-/* How a request ended. It must be done: both calls are useless before. */
-static void check(struct aiocb *aiocb, const char *call, const char *path)
-{
-    int error = aio_error(aiocb);       /* returned: errno is not set */
-    ssize_t n = aio_return(aiocb);      /* once for each request */
-
-    if (error != 0) {
-        errno = error;
-        die("%s %s", call, path);
-    }
-    if (n == -1)
-        die("aio_return");
-    if ((size_t)n != aiocb->aio_nbytes) {
-        errno = EIO;
-        die("%s %s: only %zd of %zu bytes", call, path, n,
-            aiocb->aio_nbytes);
-    }
-}
-
-/* Notes that a signal told of a request. Main and the handler do no more. */
-static void note(int code, int request)
-{
-    if (code == SI_ASYNCIO && request >= 0 && request < REQUESTS)
-        told[request]++;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_offset = offset,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
 
 /*
- * A handler may call only what is async-signal-safe. To start the next
- * request here, as old texts advise, is wrong: aio_write() is not.
+ * Three writes, each of which sends SIGRTMIN when it is done; then takes what
+ * comes, for ten seconds at most. One may be lost: there is a limit to those
+ * that wait to be taken (ulimit -i).
+ */
+static void run(const char *way, void (*take)(time_t end), int fd)
+{
+    static char data[REQUESTS][BLOCK];
+    static int block;
+    time_t end = time(NULL) + 10;
+
+    signals = told = 0;
+    for (int i = 0; i < REQUESTS; i++, block++) {
+        memset(data[i], 'a' + block, BLOCK);
+        prepare(&aiocbs[i], fd, data[i], BLOCK, (off_t)block * BLOCK);
+        aiocbs[i].aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+        aiocbs[i].aio_sigevent.sigev_signo = SIGRTMIN;
+        aiocbs[i].aio_sigevent.sigev_value.sival_int = i;
+        if (aio_write(&aiocbs[i]) == -1)
+            err(1, "aio_write %s", path);
+    }
+    while (told != ALL)
+        take(end);
+    for (int i = 0; i < REQUESTS; i++)
+        check(&aiocbs[i], "aio_write", path);
+    printf("%s: %d signals, of %d requests\n", way, (int)signals, REQUESTS);
+}
+
+/* One signal. If somebody else has sent it, its si_code is another. */
+static void note(int code, int request)
+{
+    if (code != SI_ASYNCIO || request < 0 || request >= REQUESTS)
+        return;
+    signals++;
+    told |= 1 << request;
+}
+
+/*
+ * The handler interrupts main, and may call only what is async-signal-safe:
+ * neither aio_write() nor printf() is. It notes, and main does.
  */
 static void on_signal(int signo, siginfo_t *info, void *context)
 {
@@ -134,124 +138,111 @@ static void on_signal(int signo, siginfo_t *info, void *context)
     note(info->si_code, info->si_value.sival_int);
 }
 
-static int count_told(void)
+/* From now to `end`: a wait that a signal interrupts does not begin anew. */
+static struct timespec until(time_t end)
 {
-    int count = 0;
+    time_t now = time(NULL);
 
-    for (int i = 0; i < REQUESTS; i++)
-        count += told[i];
-    return count;
+    return (struct timespec){ .tv_sec = end > now ? end - now : 0 };
 }
 
-/* Starts writes of the blocks from `first` on. Each will send SIGRTMIN. */
-static void start(struct aiocb *aiocbs, char data[][BLOCK], int fd, int first,
-                  const char *path)
+/* With a handler: ppoll() lets the signal through for as long as it waits. */
+static void take_by_handler(time_t end)
 {
-    for (int i = 0; i < REQUESTS; i++) {
-        told[i] = 0;
-        memset(data[i], 'a' + first + i, BLOCK);
-        prepare(&aiocbs[i], fd, data[i], BLOCK, (off_t)(first + i) * BLOCK);
-        aiocbs[i].aio_sigevent.sigev_notify = SIGEV_SIGNAL;
-        aiocbs[i].aio_sigevent.sigev_signo = SIGRTMIN;
-        aiocbs[i].aio_sigevent.sigev_value.sival_int = i;
-        if (aio_write(&aiocbs[i]) == -1)
-            die("aio_write %s", path);
-    }
+    struct timespec left = until(end);
+    int n = ppoll(NULL, 0, &left, &unblocked);
+
+    errno = n == 0 ? ETIMEDOUT : errno;
+    if (errno != EINTR && told != ALL)
+        err(1, "ppoll");
 }
 
-/* All have been told of: how did they end? */
-static void finish(const char *way, struct aiocb *aiocbs, const char *path)
+/* Without one: sigtimedwait() takes a signal as read() takes a byte. */
+static void take_by_sigtimedwait(time_t end)
 {
-    printf("%s: %d signals\n", way, count_told());
-    for (int i = 0; i < REQUESTS; i++) {
-        check(&aiocbs[i], "aio_write", path);
-        printf("  request %d: told of %d time, %d bytes\n", i, (int)told[i],
-               BLOCK);
-    }
+    struct timespec left = until(end);
+    siginfo_t info;
+
+    if (sigtimedwait(&set, &info, &left) != -1)
+        note(info.si_code, info.si_value.sival_int);
+    else if (errno != EINTR)
+        err(1, "sigtimedwait");
 }
 
-int main(int argc, char **argv)
+/* Without one: a signalfd is one more descriptor for an event loop. */
+static void take_from_signalfd(time_t end)
 {
-    const char *path = argv[1];
-    static char data[REQUESTS][BLOCK];
-    struct aiocb aiocbs[REQUESTS];
-    struct sigaction action;
+    struct timespec left = until(end);
     struct signalfd_siginfo info;
-    struct pollfd readable;
-    siginfo_t siginfo;
-    sigset_t set, unblocked;
-    int fd, n;
+    int n = ppoll(&readable, 1, &left, NULL);
 
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
+    errno = n == 0 ? ETIMEDOUT : errno;
+    if (n == 0 || (n == -1 && errno != EINTR))
+        err(1, "ppoll");
+    if (n == 1 && read(readable.fd, &info, sizeof(info)) == -1)
+        err(1, "read signalfd");
+    if (n == 1)
+        note(info.ssi_code, info.ssi_int);
+}
 
-    /* The signal is blocked all the time, so that none comes where it is not
-     * expected. A real-time signal: of these each is kept, while a second
-     * SIGUSR1 would be lost as long as the first one waits. */
-    sigemptyset(&set);
-    sigaddset(&set, SIGRTMIN);
-    if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
-        die("sigprocmask");
-    sigdelset(&unblocked, SIGRTMIN);    /* who started us may block it */
+/* How a request ended. It must be done: both calls are useless before. */
+static void check(struct aiocb *aiocb, const char *call, const char *path)
+{
+    int error = aio_error(aiocb);  /* returned: errno is not set */
+    ssize_t n = aio_return(aiocb); /* once for each request */
 
-    /* With a handler: ppoll() lets the signals through while it waits. */
-    memset(&action, 0, sizeof(action));
-    action.sa_flags = SA_SIGINFO;
-    action.sa_sigaction = on_signal;
-    if (sigaction(SIGRTMIN, &action, NULL) == -1)
-        die("sigaction");
-    start(aiocbs, data, fd, 0, path);
-    while (count_told() < REQUESTS) {
-        n = ppoll(NULL, 0, &limit, &unblocked);
-        if (n == 0)
-            errno = ETIMEDOUT;
-        if (n == 0 || errno != EINTR)
-            die("ppoll");
+    if (error != 0) {
+        errno = error;
+        err(1, "%s %s", call, path);
     }
-    finish("handler", aiocbs, path);
-
-    /* Without: sigtimedwait() takes a signal as read() takes a byte. All
-     * requests are done before the first is taken, and none is lost. */
-    start(aiocbs, data, fd, REQUESTS, path);
-    for (int i = 0; i < REQUESTS; i++)
-        wait_for(&aiocbs[i]);
-    while (count_told() < REQUESTS)
-        if (sigtimedwait(&set, &siginfo, &limit) != -1)
-            note(siginfo.si_code, siginfo.si_value.sival_int);
-        else if (errno != EINTR)
-            die("sigtimedwait");
-    finish("sigtimedwait", aiocbs, path);
-
-    /* Without: a signalfd is one more descriptor for an event loop. */
-    readable.fd = signalfd(-1, &set, SFD_CLOEXEC);
-    readable.events = POLLIN;
-    if (readable.fd == -1)
-        die("signalfd");
-    start(aiocbs, data, fd, 2 * REQUESTS, path);
-    while (count_told() < REQUESTS) {
-        n = ppoll(&readable, 1, &limit, NULL);
-        if (n == 0)
-            errno = ETIMEDOUT;
-        if (n == 0 || (n == -1 && errno != EINTR))
-            die("ppoll");
-        if (n == 1 && read(readable.fd, &info, sizeof(info)) == -1)
-            die("read signalfd");
-        if (n == 1)
-            note(info.ssi_code, info.ssi_int);
+    if (n == -1)
+        err(1, "aio_return");
+    if ((size_t)n != aiocb->aio_nbytes) {
+        errno = EIO;
+        err(1, "%s %s: only %zd of %zu bytes", call, path, n,
+            aiocb->aio_nbytes);
     }
-    finish("signalfd", aiocbs, path);
+}
 
-    /* Tear down. */
-    if (close(readable.fd) == -1)
-        die("close signalfd");
-    if (close(fd) == -1)
-        die("close %s", path);
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+static const char usage[] =
+    "Usage: signal FILE\n"
+    "Makes FILE, or empties it, and writes 9 blocks of 4096 bytes to it.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

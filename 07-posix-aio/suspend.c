@@ -8,150 +8,149 @@
  *
  * Build:  cc -o suspend suspend.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./suspend FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __GLIBC__
-#include <gnu/libc-version.h>
-#endif
 
-static const char usage[] =
-    "Usage: suspend FILE\n"
-    "Makes FILE, or empties it, and writes a line to it; waits for that.\n";
+static const char *path;
+static const struct timespec no_time = { 0, 0 }, ms_10 = { 0, 10000000 };
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
+                    off_t offset);
+static void suspend(const char *what, const struct aiocb *const list[],
+                    const struct timespec *timeout);
+static void show(const char *what, const struct aiocb *aiocb), tick(int on);
+static void check(struct aiocb *aiocb, const char *call, const char *path);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    char text[] = "Hello, asynchronous world!\n", letter;
+    struct aiocb of_pipe, of_file;
+    const struct aiocb *list[3] = { &of_pipe, NULL, &of_file };
+    int fd, ends[2];
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (pipe(ends) == -1)
+        err(1, "pipe");
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    /* Two requests. Only the second can end by itself. */
+    prepare(&of_pipe, ends[0], &letter, sizeof(letter), 0);
+    if (aio_read(&of_pipe) == -1)
+        err(1, "aio_read pipe");
+    prepare(&of_file, fd, text, strlen(text), 0);
+    if (aio_write(&of_file) == -1)
+        err(1, "aio_write %s", path);
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
+    /* One is enough. Then look which it was. */
+    suspend("pipe, NULL or FILE", list, NULL);
+    show("  pipe", &of_pipe);
+    show("  FILE", &of_file);
+    check(&of_file, "aio_write", path);
 
-/* glibc says what it is. musl has no macro to be known by. */
-static void show_library(void)
-{
-#ifdef __GLIBC__
-    printf("C library: glibc %s\n", gnu_get_libc_version());
-#else
-    printf("C library: musl, or another\n");
-#endif
-}
+    /* It never blocks for a request that is done: strike such off. A NULL is
+     * skipped, so the list needs no closing up. */
+    suspend("again", list, NULL);
+    list[2] = NULL;
 
-/* An error's name: the words of strerror() differ between C libraries. */
-static const char *name(int error)
-{
-    switch (error) {
-    case 0:
-        return "0";
-    case EAGAIN:
-        return "EAGAIN";
-    case EBADF:
-        return "EBADF";
-    case ECANCELED:
-        return "ECANCELED";
-    case EINPROGRESS:
-        return "EINPROGRESS";
-    case EINTR:
-        return "EINTR";
-    case EINVAL:
-        return "EINVAL";
-    case EIO:
-        return "EIO";
-    default:
-        return strerror(error);
-    }
+    /* The time is relative, and what is left of it is not told. */
+    suspend("only the pipe, 10 ms", list, &ms_10);
+    suspend("only the pipe, 0 ms", list, &no_time);
+
+    /* A signal ends the wait. But one that comes before the wait begins does
+     * not, and aio_suspend() has no mask to hold it back: the timer ticks on
+     * until a tick falls into the wait. */
+    tick(1);
+    suspend("only the pipe, and a signal", list, &(struct timespec){ 10, 0 });
+    tick(0);
+
+    /* Nothing to wait for: glibc returns at once, as if something were done.
+     * musl waits, without a time-out for ever. Count what is in flight. */
+    list[0] = NULL;
+    suspend("only NULL, 10 ms", list, &ms_10);
+
+    /* None of this has touched the request. It ends when the byte comes. */
+    show("pipe", &of_pipe);
+    if (write(ends[1], "!", 1) == -1)
+        err(1, "write pipe");
+    list[0] = &of_pipe;
+    suspend("pipe with a byte in it", list, NULL);
+    show("  pipe", &of_pipe);
+    check(&of_pipe, "aio_read", "pipe");
+
+    if (close(ends[0]) == -1 || close(ends[1]) == -1)
+        err(1, "close pipe");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
 /* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_offset = offset,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
 
-/* Sleeps until a request is done. Asking aio_error() in a loop would spin. */
-static void wait_for(const struct aiocb *aiocb)
+/* From now to `end`: a wait that a signal interrupts does not begin anew. */
+static struct timespec until(time_t end)
 {
-    const struct aiocb *const list[1] = { aiocb };
+    time_t now = time(NULL);
 
-    while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
-            die("aio_suspend");
+    return (struct timespec){ .tv_sec = end > now ? end - now : 0 };
 }
 
-/* How a request ended. It must be done: both calls are useless before. */
-static void check(struct aiocb *aiocb, const char *call, const char *path)
-{
-    int error = aio_error(aiocb);       /* returned: errno is not set */
-    ssize_t n = aio_return(aiocb);      /* once for each request */
-
-    if (error != 0) {
-        errno = error;
-        die("%s %s", call, path);
-    }
-    if (n == -1)
-        die("aio_return");
-    if ((size_t)n != aiocb->aio_nbytes) {
-        errno = EIO;
-        die("%s %s: only %zd of %zu bytes", call, path, n,
-            aiocb->aio_nbytes);
-    }
-}
-
-/* Waits, and prints what ended the wait. If it was a signal, and there is no
- * limit to the time, it waits again. */
+/*
+ * Waits, and prints what ended the wait. NULL is no limit for aio_suspend().
+ * Here it is ten seconds, which signals do not stretch: if there is no second
+ * thread for it, the write stays queued behind the read.
+ */
 static void suspend(const char *what, const struct aiocb *const list[],
-                    int nent, const struct timespec *timeout)
+                    const struct timespec *timeout)
 {
+    time_t end = time(NULL) + 10;
     int error;
 
-    do
-        error = aio_suspend(list, nent, timeout) == -1 ? errno : 0;
-    while (error == EINTR && timeout == NULL);
-    if (error != 0 && error != EAGAIN && error != EINTR)
-        die("aio_suspend");
-    printf("%s: %s%s\n", what, error == 0 ? "" : "-1 ", name(error));
+    do {
+        struct timespec left = until(end);
+
+        error = aio_suspend(list, 3, timeout ? timeout : &left) ? errno : 0;
+    } while (error == EINTR && timeout == NULL);
+    if (error != 0 && (timeout == NULL || (error != EAGAIN && error != EINTR)))
+        err(1, "aio_suspend");
+    printf("%s: %s\n", what,
+           error == EAGAIN  ? "-1 EAGAIN"
+           : error == EINTR ? "-1 EINTR"
+                            : "0");
+}
+
+static void show(const char *what, const struct aiocb *aiocb)
+{
+    printf("%s: %s\n", what,
+           aio_error(aiocb) == EINPROGRESS ? "EINPROGRESS" : "0");
 }
 
 /* Nothing is to be done: that it came is enough. */
@@ -160,97 +159,76 @@ static void on_alarm(int signo)
     (void)signo;
 }
 
-int main(int argc, char **argv)
+/* From now on SIGALRM comes each millisecond; or no more. */
+static void tick(int on)
 {
-    const struct timespec at_once = { 0, 0 };
-    const struct timespec soon = { 0, 10000000 };       /* 10 ms */
-    const struct timespec limit = { 10, 0 };    /* seconds */
-    const struct itimerval ticks = { { 0, 1000 }, { 0, 1000 } };
-    const struct itimerval none = { { 0, 0 }, { 0, 0 } };
-    const char *path = argv[1];
-    char text[] = "Hello, asynchronous world!\n";
-    char letter;
-    struct aiocb of_pipe, of_file;
-    const struct aiocb *list[3];
-    struct sigaction action;
-    sigset_t set;
-    int fd, ends[2];
+    struct itimerval ticks = { { 0, on * 1000 }, { 0, on * 1000 } };
+    struct sigaction action = { .sa_handler = on_alarm };
 
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-    show_library();
-
-    /* Set up: a file, and a pipe that nobody has written to. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    if (pipe(ends) == -1)
-        die("pipe");
-
-    /* Submit two requests. Only the second can end by itself. */
-    prepare(&of_pipe, ends[0], &letter, sizeof(letter), 0);
-    if (aio_read(&of_pipe) == -1)
-        die("aio_read pipe");
-    prepare(&of_file, fd, text, strlen(text), 0);
-    if (aio_write(&of_file) == -1)
-        die("aio_write %s", path);
-
-    /* One is enough. A NULL is skipped, and counts as an entry: a list needs
-     * no closing up when a request is struck off. Then look which it was. */
-    list[0] = &of_pipe;
-    list[1] = NULL;
-    list[2] = &of_file;
-    suspend("pipe, NULL or FILE", list, 3, NULL);
-    printf("  pipe: %s\n", name(aio_error(&of_pipe)));
-    printf("  FILE: %s\n", name(aio_error(&of_file)));
-    check(&of_file, "aio_write", path);
-
-    /* It never blocks for a request that is done: strike such off. */
-    suspend("again", list, 3, NULL);
-    list[2] = NULL;
-
-    /* The time is relative, and what is left of it is not told. */
-    suspend("only the pipe, 10 ms", list, 3, &soon);
-    suspend("only the pipe, 0 ms", list, 3, &at_once);
-
-    /* A signal ends the wait. But one that comes before the wait begins does
-     * not, and aio_suspend() has no mask to hold it back: here the timer
-     * ticks on until a tick falls into the wait. */
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_alarm;
     if (sigaction(SIGALRM, &action, NULL) == -1)
-        die("sigaction");
-    sigemptyset(&set);
-    sigaddset(&set, SIGALRM);           /* who started us may block it */
-    if (sigprocmask(SIG_UNBLOCK, &set, NULL) == -1)
-        die("sigprocmask");
+        err(1, "sigaction");
     if (setitimer(ITIMER_REAL, &ticks, NULL) == -1)
-        die("setitimer");
-    suspend("only the pipe, and a signal", list, 3, &limit);
-    if (setitimer(ITIMER_REAL, &none, NULL) == -1)
-        die("setitimer");
+        err(1, "setitimer");
+}
 
-    /* Nothing to wait for: glibc returns at once, as if something were done.
-     * musl waits, without a time-out for ever. Count what is in flight. */
-    list[0] = NULL;
-    suspend("only NULL, 10 ms", list, 3, &soon);
+/* How a request ended. It must be done: both calls are useless before. */
+static void check(struct aiocb *aiocb, const char *call, const char *path)
+{
+    int error = aio_error(aiocb);  /* returned: errno is not set */
+    ssize_t n = aio_return(aiocb); /* once for each request */
 
-    /* None of this has touched the request. It ends when the byte comes. */
-    printf("pipe: %s\n", name(aio_error(&of_pipe)));
-    if (write(ends[1], "!", 1) == -1)
-        die("write pipe");
-    wait_for(&of_pipe);
-    printf("pipe with a byte in it: %s\n", name(aio_error(&of_pipe)));
-    check(&of_pipe, "aio_read", "pipe");
+    if (error != 0) {
+        errno = error;
+        err(1, "%s %s", call, path);
+    }
+    if (n == -1)
+        err(1, "aio_return");
+    if ((size_t)n != aiocb->aio_nbytes) {
+        errno = EIO;
+        err(1, "%s %s: only %zd of %zu bytes", call, path, n,
+            aiocb->aio_nbytes);
+    }
+}
 
-    /* Tear down. */
-    if (close(ends[0]) == -1 || close(ends[1]) == -1)
-        die("close pipe");
-    if (close(fd) == -1)
-        die("close %s", path);
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+static const char usage[] =
+    "Usage: suspend FILE\n"
+    "Makes FILE, or empties it, and writes a line to it; waits for that.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }
