@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *path;
@@ -88,9 +89,10 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
 static void wait_for(const struct aiocb *aiocb)
 {
     const struct aiocb *const list[1] = { aiocb };
+    const struct timespec limit = { 10, 0 }; /* seconds */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
             err(1, "aio_suspend");
 }
 
