@@ -94,6 +94,8 @@ $(filter-out %.so,$(helpers)): %: %.c Makefile tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -o $@ $< \
 	    -pthread -lrt
 
+tests/helpers/probe-submit tests/helpers/probe-eventfd: tests/helpers/probe.h
+
 %.so: %.c Makefile tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -shared \
 	    -fPIC -o $@ $< -ldl -pthread -lrt

@@ -14,7 +14,7 @@ batches=(batch-submit)
 setup_file() {
     export probe=$BATS_FILE_TMPDIR/probe eio
 
-    cp "$root/tests/helpers/probe-35" "$probe"
+    cp "$root/tests/helpers/probe-submit" "$probe"
     eio=$("$probe" reason EIO)
 
     # Is there a libaio for this compiler, and what does it say to this?

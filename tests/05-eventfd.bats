@@ -10,7 +10,7 @@ chapter=05-eventfd
 setup_file() {
     export probe=$BATS_FILE_TMPDIR/probe eio enospc
 
-    cp "$root/tests/helpers/probe-35" "$probe"
+    cp "$root/tests/helpers/probe-eventfd" "$probe"
     eio=$("$probe" reason EIO)
     enospc=$("$probe" reason ENOSPC)
 

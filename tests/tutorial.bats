@@ -137,12 +137,12 @@ END
 }
 
 @test "pages in a pipe can be changed until they are read, unmapped ones not" {
-    run -0 "$root/tests/helpers/probe-35" vmspliced
+    run -0 "$root/tests/helpers/probe-eventfd" vmspliced
     assert_output "changed later: b, unmapped: a"
 }
 
 @test "a connect that does not wait ends with SO_ERROR" {
-    run -0 "$root/tests/helpers/probe-35" connecting
+    run -0 "$root/tests/helpers/probe-eventfd" connecting
     [[ $output != *ENETUNREACH* ]] || skip "there is no loopback network"
     assert_output "connect: EINPROGRESS, SO_ERROR: ECONNREFUSED"
 }
