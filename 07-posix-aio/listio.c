@@ -28,13 +28,14 @@ enum { REQUESTS = 3, ENTRIES = REQUESTS + 2, BLOCK = 4096 };
 
 /* The list may hold NULLs and requests to do nothing. */
 static struct aiocb aiocbs[REQUESTS], nop = { .aio_lio_opcode = LIO_NOP };
-static struct aiocb *list[ENTRIES] = { &aiocbs[0], NULL, &aiocbs[1], &nop,
-                                       &aiocbs[2] };
+static struct aiocb *all[ENTRIES] = { &aiocbs[0], NULL, &aiocbs[1], &nop,
+                                      &aiocbs[2] };
 static const char *path;
 
 static void prepare_all(int fd, int letter), wait_for_signal(sigset_t *set);
 static void show(const char *what, int error), show_all(int all_must_succeed);
-static int listio_wait(void), create(int flags);
+static int listio_wait(struct aiocb *const list[], int nent);
+static int create(int flags);
 static void wait_for(const struct aiocb *aiocb);
 static void start(int argc, char **argv, int min, int max);
 
@@ -54,7 +55,7 @@ int main(int argc, char **argv)
 
     /* Wait for all of them. */
     prepare_all(fd, 'a');
-    errno = listio_wait();
+    errno = listio_wait(all, ENTRIES);
     if (errno != 0 && errno != EIO) /* EIO: a request says why */
         err(1, "lio_listio");
     printf("LIO_WAIT: all are done\n");
@@ -67,7 +68,7 @@ int main(int argc, char **argv)
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
         err(1, "sigprocmask");
     prepare_all(fd, 'b');
-    if (lio_listio(LIO_NOWAIT, list, ENTRIES, &event) == -1)
+    if (lio_listio(LIO_NOWAIT, all, ENTRIES, &event) == -1)
         err(1, "lio_listio");
     wait_for_signal(&set);
     show_all(1);
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
     /* One fails as it is done: the call says that, the requests say which. */
     prepare_all(fd, 'c');
     aiocbs[1].aio_offset = -1;
-    show("one has a bad offset", listio_wait());
+    show("one has a bad offset", listio_wait(all, ENTRIES));
     show_all(0);
 
     /* One has no file at all. glibc finds that as late as the other fault.
@@ -83,7 +84,7 @@ int main(int argc, char **argv)
      * started, and look as if they had succeeded, with 0 bytes. */
     prepare_all(fd, 'd');
     aiocbs[1].aio_fildes = -1;
-    show("one has no descriptor", listio_wait());
+    show("one has no descriptor", listio_wait(all, ENTRIES));
     show_all(0);
 
     if (close(fd) == -1)
@@ -115,7 +116,7 @@ static void prepare_all(int fd, int letter)
  * it ends early with EINTR nobody takes it out of there: the requests in
  * flight write to it when they end, and the process crashes, somewhere else.
  */
-static int listio_wait(void)
+static int listio_wait(struct aiocb *const list[], int nent)
 {
     sigset_t all, old;
     int error;
@@ -124,7 +125,7 @@ static int listio_wait(void)
     errno = pthread_sigmask(SIG_SETMASK, &all, &old);
     if (errno != 0)
         err(1, "pthread_sigmask");
-    error = lio_listio(LIO_WAIT, list, ENTRIES, NULL) == -1 ? errno : 0;
+    error = lio_listio(LIO_WAIT, list, nent, NULL) == -1 ? errno : 0;
     errno = pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (errno != 0)
         err(1, "pthread_sigmask");

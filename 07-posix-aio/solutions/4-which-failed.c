@@ -7,118 +7,126 @@
  * Build:  cc -o 4-which-failed 4-which-failed.c (glibc before 2.34: add -lrt
  *         -pthread)
  * Usage:  ./4-which-failed FILE...
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    MAX = 16,                   /* files */
-    BLOCK = 4096                /* bytes a request */
-};
+enum { MAX = 16, BLOCK = 4096 }; /* files, and bytes of each */
 
-static const char usage[] =
-    "Usage: 4-which-failed FILE...\n"
-    "Reads the first 4096 bytes of up to 16 files, in one call.\n";
+static int listio_wait(struct aiocb *const list[], int nent);
+static void start(int argc, char **argv, int min, int max);
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
-{
-    int error = errno;
-    va_list args;
-
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
-
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
-
-/* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
-static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
-                    off_t offset)
-{
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
-}
 int main(int argc, char **argv)
 {
     static char data[MAX][BLOCK];
-    struct aiocb aiocbs[MAX];
-    static struct aiocb *list[MAX];
-    int nr = argc - 1, failed = 0;
+    static struct aiocb aiocbs[MAX], *list[MAX];
+    int nr = argc - 1, error;
 
-    check_arguments(argc, argv, 1, MAX);
+    start(argc, argv, 1, MAX);
 
     /* Prepare: a request for each file. */
     for (int i = 0; i < nr; i++) {
         int fd = open(argv[1 + i], O_RDONLY);
 
         if (fd == -1)
-            die("open %s", argv[1 + i]);
-        prepare(&aiocbs[i], fd, data[i], BLOCK, 0);
-        aiocbs[i].aio_lio_opcode = LIO_READ;
+            err(1, "open %s", argv[1 + i]);
+        aiocbs[i] = (struct aiocb){
+            .aio_lio_opcode = LIO_READ,
+            .aio_fildes = fd,
+            .aio_buf = data[i],
+            .aio_nbytes = BLOCK,
+            .aio_sigevent.sigev_notify = SIGEV_NONE,
+        };
         list[i] = &aiocbs[i];
     }
 
     /* Submit them all, and wait. Only after EIO all are done, too: after
      * another error some were never started, and have nothing to tell. */
-    if (lio_listio(LIO_WAIT, list, nr, NULL) == -1 && errno != EIO)
-        die("lio_listio");
+    error = listio_wait(list, nr);
+    errno = error;
+    if (error != 0 && error != EIO)
+        err(1, "lio_listio");
     for (int i = 0; i < nr; i++) {
-        int error = aio_error(&aiocbs[i]);      /* returned, not in errno */
+        int reason = aio_error(&aiocbs[i]); /* returned, not in errno */
         ssize_t n = aio_return(&aiocbs[i]);
 
-        if (error != 0) {
-            printf("%s: %s\n", argv[1 + i], strerror(error));
-            failed++;
-        } else {
+        if (reason != 0)
+            printf("%s: %s\n", argv[1 + i], strerror(reason));
+        else
             printf("%s: %zd bytes\n", argv[1 + i], n);
-        }
     }
 
     /* Tear down. */
     for (int i = 0; i < nr; i++)
         if (close(aiocbs[i].aio_fildes) == -1)
-            die("close %s", argv[1 + i]);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    if (failed > 0) {
-        errno = EIO;
-        die("lio_listio");
-    }
+            err(1, "close %s", argv[1 + i]);
+    errno = error;
+    if (error != 0) /* some failed: the lines say which */
+        err(1, "lio_listio");
     return EXIT_SUCCESS;
+}
+
+/*
+ * lio_listio(LIO_WAIT) that no signal interrupts; returns 0 or an errno. In
+ * glibc the requests point to a list of waiters on the stack of the call. If
+ * it ends early with EINTR nobody takes it out of there: the requests in
+ * flight write to it when they end, and the process crashes, somewhere else.
+ */
+static int listio_wait(struct aiocb *const list[], int nent)
+{
+    sigset_t all, old;
+    int error;
+
+    sigfillset(&all);
+    errno = pthread_sigmask(SIG_SETMASK, &all, &old);
+    if (errno != 0)
+        err(1, "pthread_sigmask");
+    error = lio_listio(LIO_WAIT, list, nent, NULL) == -1 ? errno : 0;
+    errno = pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (errno != 0)
+        err(1, "pthread_sigmask");
+    return error;
+}
+
+static const char usage[] =
+    "Usage: 4-which-failed FILE...\n"
+    "Reads the first 4096 bytes of up to 16 files, in one call.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }
