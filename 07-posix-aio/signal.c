@@ -111,8 +111,11 @@ static void run(const char *way, void (*take)(time_t end), int fd)
         if (aio_write(&aiocbs[i]) == -1)
             err(1, "aio_write %s", path);
     }
-    while (told != ALL)
+    while (told != ALL && time(NULL) < end)
         take(end);
+    errno = ETIMEDOUT;
+    if (told != ALL)
+        err(1, "%s", way);
     for (int i = 0; i < REQUESTS; i++)
         check(&aiocbs[i], "aio_write", path);
     printf("%s: %d signals, of %d requests\n", way, (int)signals, REQUESTS);
@@ -150,10 +153,8 @@ static struct timespec until(time_t end)
 static void take_by_handler(time_t end)
 {
     struct timespec left = until(end);
-    int n = ppoll(NULL, 0, &left, &unblocked);
 
-    errno = n == 0 ? ETIMEDOUT : errno;
-    if (errno != EINTR && told != ALL)
+    if (ppoll(NULL, 0, &left, &unblocked) == -1 && errno != EINTR)
         err(1, "ppoll");
 }
 
@@ -165,7 +166,7 @@ static void take_by_sigtimedwait(time_t end)
 
     if (sigtimedwait(&set, &info, &left) != -1)
         note(info.si_code, info.si_value.sival_int);
-    else if (errno != EINTR)
+    else if (errno != EINTR && errno != EAGAIN)
         err(1, "sigtimedwait");
 }
 
@@ -176,8 +177,7 @@ static void take_from_signalfd(time_t end)
     struct signalfd_siginfo info;
     int n = ppoll(&readable, 1, &left, NULL);
 
-    errno = n == 0 ? ETIMEDOUT : errno;
-    if (n == 0 || (n == -1 && errno != EINTR))
+    if (n == -1 && errno != EINTR)
         err(1, "ppoll");
     if (n == 1 && read(readable.fd, &info, sizeof(info)) == -1)
         err(1, "read signalfd");
