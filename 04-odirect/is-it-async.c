@@ -2,86 +2,290 @@
  * is-it-async.c - who did the work, and when?
  *
  * Where the kernel can't go on without waiting, it waits, in io_submit(), and
- * the "asynchronous" request is done when that returns. A look at the ring
- * of completions right after the call tells. An event that is not there yet
- * proves that the work goes on without us. One that is there proves nothing:
- * the disk may have been quick. So each kind of request is made until it is
- * seen under way, at most 100 times. No clock is needed.
+ * the "asynchronous" request is done when that returns. Two looks tell, and
+ * neither takes a clock. The ring of completions, right after the call: no
+ * event there means that the work goes on without us. And the kernel's count
+ * of the times that we slept: if that has grown, the call has waited.
+ *
+ * An event that is there may also mean that the disk was quick. So requests
+ * are longer than any disk is quick, and each kind is made up to 50 times.
  *
  * Build:  cc -o is-it-async is-it-async.c
  * Usage:  ./is-it-async FILE
  * Needs:  Linux 4.18 for the last line (FDSYNC)
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 enum {
-    TRIES = 100,                /* each with a block of its own */
-    BLOCK = 4096,               /* bytes a request: aligned, nearly anywhere */
+    BLOCK = 65536, /* bytes a request */
+    TRIES = 50,    /* each with a block of its own */
     AREA = TRIES * BLOCK
 };
 
-/* What a context's address points to: the ring, which the kernel mapped. */
+static unsigned memory_align = 1, offset_align = 1; /* bytes */
+static const char *path;
+static aio_context_t ctx = 0;
+static void *data; /* one block, aligned */
+
+static void try(const char *kind, int opcode, int fd, long long offset);
+static void look_at_ring(void), show_filesystem(int fd), ask_alignment(int fd);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    int cached, direct;
+
+    /* The file twice, through the page cache and past it. */
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    cached = create(O_RDWR);
+    if (cached == -1)
+        err(1, "open %s", path);
+    direct = open(path, O_RDWR | O_DIRECT);
+    if (direct == -1 && errno == EINVAL)
+        direct = open(path, O_RDWR);
+    if (direct == -1)
+        err(1, "open %s", path);
+    show_filesystem(cached);
+    ask_alignment(direct);
+    errno = posix_memalign(&data, BLOCK, BLOCK);
+    if (errno != 0)
+        err(1, "posix_memalign");
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+    look_at_ring();
+
+    /* Through the page cache: a copy to or from memory ... */
+    printf("when io_submit returns, the request is\n");
+    try("buffered write", IOCB_CMD_PWRITE, cached, 0);
+    try("buffered read", IOCB_CMD_PREAD, cached, 0);
+
+    /* ... or a wait for the disk: written back, the cache can be emptied. */
+    if (fsync(cached) == -1)
+        err(1, "fsync %s", path);
+    posix_fadvise(cached, 0, 0, POSIX_FADV_RANDOM); /* no read-ahead */
+    posix_fadvise(cached, 0, 0, POSIX_FADV_DONTNEED);
+    try("buffered read, not cached", IOCB_CMD_PREAD, cached, 0);
+
+    /* Past the page cache: the disk works, and we need not wait ... */
+    try("O_DIRECT read", IOCB_CMD_PREAD, direct, 0);
+    try("O_DIRECT overwrite", IOCB_CMD_PWRITE, direct, 0);
+
+    /* ... unless the filesystem has more to do than to pass it on. */
+    try("O_DIRECT write at the end", IOCB_CMD_PWRITE, direct, AREA);
+    if (ftruncate(cached, 3 * AREA) == -1)
+        err(1, "ftruncate %s", path);
+    try("O_DIRECT write into a hole", IOCB_CMD_PWRITE, direct, 2 * AREA);
+    if (fallocate(cached, 0, 3 * AREA, AREA) == 0)
+        try("O_DIRECT write, preallocated", IOCB_CMD_PWRITE, direct, 3 * AREA);
+    else if (errno == EOPNOTSUPP)
+        printf("O_DIRECT write, preallocated: not on this filesystem\n");
+    else
+        err(1, "fallocate %s", path);
+
+    /* This has a thread of the kernel's to wait for it. */
+    try("FDSYNC", IOCB_CMD_FDSYNC, cached, 0);
+    printf("= the call does it, z the call sleeps until it is done,\n"
+           "~ it goes on without us, ? nobody can tell\n");
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(direct) == -1 || close(cached) == -1)
+        err(1, "close %s", path);
+    free(data);
+    return EXIT_SUCCESS;
+}
+
+/* What ctx is the address of: the ring that completions come through. */
 struct aio_ring {
     unsigned id, nr, head, tail;
     unsigned magic, compat_features, incompat_features, header_length;
 };
 
-static const char usage[] =
-    "Usage: is-it-async FILE\n"
-    "Makes FILE, or empties it, and tells which reads and writes of it are\n"
-    "asynchronous.\n";
+/* A ring of another kind would have another magic number. */
+static void look_at_ring(void)
+{
+    struct aio_ring *ring = (void *)(uintptr_t)ctx;
+
+    if (ring->magic != 0xa10a10a1 || ring->incompat_features != 0) {
+        errno = EPROTO;
+        err(1, "the ring of events");
+    }
+}
+
+/* Is there an event in the ring? If so, what it tells of has happened. */
+static int completed(void)
+{
+    struct aio_ring *ring = (void *)(uintptr_t)ctx;
+
+    return __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) != ring->head;
+}
+
+/* How often this thread gave the processor away, to sleep. */
+static long sleeps(void)
+{
+    struct rusage usage;
+
+    if (getrusage(RUSAGE_THREAD, &usage) == -1)
+        err(1, "getrusage");
+    return usage.ru_nvcsw;
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * Makes requests of one kind, block after block, until one is seen under way.
+ * If none is, prints what most of the calls did.
  */
-static _Noreturn void die(const char *call, ...)
+static void try(const char *kind, int opcode, int fd, long long offset)
 {
-    int error = errno;
-    va_list args;
+    const char *state = "done", *picture = "[io_submit ========]";
+    int n, later = 0, slept = 0;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    memset(data, 'x', BLOCK);
+    for (int i = 0; i < TRIES && !later; i++) {
+        struct iocb iocb = { .aio_lio_opcode = opcode, .aio_fildes = fd };
+        struct iocb *list[1] = { &iocb };
+        struct io_event event;
+        long before;
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+        if (opcode != IOCB_CMD_FDSYNC) {
+            iocb.aio_buf = (uintptr_t)data;
+            iocb.aio_nbytes = BLOCK;
+            iocb.aio_offset = offset + i * BLOCK;
+        } else {            /* there must be something to sync */
+            errno = ENOSPC; /* in case it is short */
+            if (pwrite(fd, data, BLOCK, offset + i * BLOCK) != BLOCK)
+                err(1, "pwrite %s", path);
+        }
+        before = sleeps();
+        do
+            n = io_submit(ctx, 1, list);
+        while (n == -1 && errno == EINTR);
+        if (n != 1)
+            err(1, "io_submit");
+        later = !completed();
+        slept += sleeps() != before;
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+        do
+            n = io_getevents(ctx, 1, 1, &event, NULL);
+        while (n == -1 && errno == EINTR);
+        if (n != 1)
+            err(1, "io_getevents");
+        if (event.res != (long long)iocb.aio_nbytes) {
+            errno = event.res < 0 ? -event.res : EIO;
+            err(1, "%s %s", kind, path);
+        }
+    }
+    if (later) {
+        state = "still under way";
+        picture = "[io_submit]~~~~~~~~~";
+    } else if (slept > TRIES / 2) {
+        state = "done, the call has slept";
+        picture = "[io_submit zzzzzzzz]";
+    } else if (opcode == IOCB_CMD_FDSYNC) { /* another thread's work */
+        state = "done, too quick to tell";
+        picture = "[io_submit ????????]";
+    }
+    n = printf("%s: %s", kind, state);
+    printf("%*s%s\n", 52 - n, "", picture);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * The filesystem's type as `mount` has it: /proc/self/mountinfo says it behind
+ * " - ", for each mount. Which one is ours, fdinfo knows.
+ */
+static void show_filesystem(int fd)
+{
+    char line[4096], type[64], *dash;
+    int mount = -1, id;
+    FILE *file;
+
+    snprintf(line, sizeof(line), "/proc/self/fdinfo/%d", fd);
+    file = fopen(line, "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL)
+        sscanf(line, "mnt_id: %d", &mount);
+    if (file == NULL || fclose(file) != 0)
+        return;
+    file = fopen("/proc/self/mountinfo", "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        dash = strstr(line, " - ");
+        if (dash != NULL && sscanf(line, "%d ", &id) == 1 && id == mount &&
+            sscanf(dash, " - %63s", type) == 1)
+            printf("filesystem: %s\n", type);
+    }
+    if (file != NULL)
+        fclose(file);
+}
+
+/*
+ * What addresses, and what offsets and lengths, must be multiples of. statx()
+ * says that since Linux 6.1, and 0 means not with this file.
+ */
+static void ask_alignment(int fd)
+{
+    const char *source = "a guess: statx does not say";
+    struct statx stx = { 0 };
+
+    memory_align = offset_align = 4096; /* fits nearly every disk */
+#ifdef STATX_DIOALIGN                   /* headers since then */
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN)) {
+        memory_align = stx.stx_dio_mem_align;
+        offset_align = stx.stx_dio_offset_align;
+        source = "says statx";
+    }
+#endif
+    if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
+        err(1, "fcntl %s", path);
+    if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
+        memory_align = offset_align = 1;
+        printf("O_DIRECT: not here, going on through the page cache\n");
+    } else {
+        printf("O_DIRECT: yes\nalignment: memory %u, offset and length %u "
+               "(%s)\n",
+               memory_align, offset_align, source);
+    }
+    if (BLOCK % memory_align != 0 || BLOCK % offset_align != 0)
+        errx(1, "%s: %d is no multiple of the alignment", path, BLOCK);
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -98,161 +302,44 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-/* What the filesystem that `fd` is on is called. */
-static const char *filesystem(int fd)
-{
-    static const struct {
-        unsigned magic;         /* from statfs(2) and linux/magic.h */
-        const char *name;
-    } known[] = {
-        { 0xef53, "ext4" }, { 0x58465342, "xfs" }, { 0x9123683e, "btrfs" },
-        { 0x01021994, "tmpfs" }, { 0x794c7630, "overlayfs" },
-        { 0xf2f52010, "f2fs" }, { 0x2fc12fc1, "zfs" }, { 0x6969, "nfs" },
-        { 0x65735546, "fuse" }, { 0x01021997, "9p" }, { 0x858458f6, "ramfs" },
-    };
-    struct statfs statfs;
+static const char usage[] =
+    "Usage: is-it-async FILE\n"
+    "Makes FILE, or empties it, and tells which reads and writes of it are\n"
+    "asynchronous.\n";
 
-    if (fstatfs(fd, &statfs) == -1)
-        die("fstatfs");
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (known[i].magic == (unsigned)statfs.f_type)
-            return known[i].name;
-    return "unknown filesystem";
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/* Is there an event in the ring? If so, what it tells of has happened. */
-static int completed(aio_context_t ctx)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    struct aio_ring *ring = (void *)ctx;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    return __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) != ring->head;
-}
-
-/* Makes requests of one kind, block after block, and prints what was seen. */
-static void try(aio_context_t ctx, const char *path, const char *kind,
-                int opcode, int fd, long offset)
-{
-    _Alignas(BLOCK) static char data[BLOCK];
-    int n, later = 0;
-
-    memset(data, 'x', BLOCK);
-    for (int i = 0; i < TRIES && !later; i++) {
-        struct iocb iocb = { 0 }, *list[1] = { &iocb };
-        struct io_event event;
-
-        iocb.aio_lio_opcode = opcode;
-        iocb.aio_fildes = fd;
-        if (opcode != IOCB_CMD_FDSYNC) {
-            iocb.aio_buf = (uintptr_t)data;
-            iocb.aio_nbytes = BLOCK;
-            iocb.aio_offset = offset + i * BLOCK;
-        } else {                /* there must be something to sync */
-            errno = ENOSPC;     /* in case it is short */
-            if (pwrite(fd, data, BLOCK, offset + i * BLOCK) != BLOCK)
-                die("pwrite %s", path);
-        }
-        do
-            n = io_submit(ctx, 1, list);
-        while (n == -1 && errno == EINTR);
-        if (n != 1)
-            die("io_submit");
-        later = !completed(ctx);
-
-        do
-            n = io_getevents(ctx, 1, 1, &event, NULL);
-        while (n == -1 && errno == EINTR);
-        if (n == -1)
-            die("io_getevents");
-        if (event.res != (long long)iocb.aio_nbytes) {
-            errno = event.res < 0 ? -event.res : EIO;
-            die("%s %s", kind, path);
-        }
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-    int width = printf("%s: %s", kind, later ? "still under way" : "done");
-    printf("%*s%s\n", 50 - width, "", later ? "[io_submit]~~~~~~~~~" :
-                                              "[io_submit ========]");
-}
-
-int main(int argc, char **argv)
-{
-    const char *path = argv[1];
-    aio_context_t ctx = 0;
-    struct aio_ring *ring;
-    int cached, direct;
-
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: the file twice, through the page cache and past it. */
-    cached = open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
-    if (cached == -1)
-        die("open %s", path);
-    printf("filesystem: %s\n", filesystem(cached));
-    direct = open(path, O_RDWR | O_DIRECT);
-    if (direct == -1 && errno == EINVAL) {
-        printf("O_DIRECT: not here, all goes through the page cache\n");
-        direct = open(path, O_RDWR);
-    }
-    if (direct == -1)
-        die("open %s", path);
-
-    /* A ring of another kind would have another magic number. */
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
-    ring = (void *)ctx;
-    if (ring->magic != 0xa10a10a1 || ring->incompat_features != 0) {
-        errno = EPROTO;
-        die("the ring of events");
-    }
-
-    /* Through the page cache: a copy to or from memory ... */
-    printf("when io_submit returns, the request is\n");
-    try(ctx, path, "buffered write", IOCB_CMD_PWRITE, cached, 0);
-    try(ctx, path, "buffered read", IOCB_CMD_PREAD, cached, 0);
-
-    /* ... or a wait for the disk: written back, the cache can be emptied. */
-    if (fsync(cached) == -1)
-        die("fsync %s", path);
-    posix_fadvise(cached, 0, 0, POSIX_FADV_RANDOM);     /* no read-ahead */
-    posix_fadvise(cached, 0, 0, POSIX_FADV_DONTNEED);
-    try(ctx, path, "buffered read, not cached", IOCB_CMD_PREAD, cached, 0);
-
-    /* Past the page cache: the disk works, and we need not wait ... */
-    try(ctx, path, "O_DIRECT read", IOCB_CMD_PREAD, direct, 0);
-    try(ctx, path, "O_DIRECT overwrite", IOCB_CMD_PWRITE, direct, 0);
-
-    /* ... unless the filesystem has more to do than to pass it on. */
-    try(ctx, path, "O_DIRECT write at the end", IOCB_CMD_PWRITE, direct, AREA);
-    if (ftruncate(cached, 3 * AREA) == -1)
-        die("ftruncate %s", path);
-    try(ctx, path, "O_DIRECT write into a hole", IOCB_CMD_PWRITE, direct,
-        2 * AREA);
-    if (fallocate(cached, 0, 3 * AREA, AREA) == 0)
-        try(ctx, path, "O_DIRECT write, preallocated", IOCB_CMD_PWRITE, direct,
-            3 * AREA);
-    else if (errno == EOPNOTSUPP)
-        printf("O_DIRECT write, preallocated: not on this filesystem\n");
-    else
-        die("fallocate %s", path);
-
-    /* This has a thread of the kernel's to wait for it. */
-    try(ctx, path, "FDSYNC", IOCB_CMD_FDSYNC, cached, 0);
-    printf("= the call does it or waits for it, ~ it goes on without us\n");
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(direct) == -1 || close(cached) == -1)
-        die("close %s", path);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

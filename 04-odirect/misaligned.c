@@ -10,73 +10,221 @@
  *
  * Build:  cc -o misaligned misaligned.c
  * Usage:  ./misaligned FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 enum {
-    OFF = 16,                   /* bytes off, as memory from malloc() is */
-    PLACE = 65536,              /* where in the file each trial has its own */
-    WRITES = 1024,              /* of the program that asked, */
-    LENGTH = 1024               /* and bytes in each of them */
+    BLOCK = 65536, /* in the file, each trial has so many bytes to itself */
+    OFF = 16,      /* bytes off, as memory from malloc() is */
+    WRITES = 1024, /* of the program that asked, */
+    LENGTH = 1024  /* and bytes in each of them */
 };
 
-static const char usage[] =
-    "Usage: misaligned FILE\n"
-    "Makes FILE, or empties it, and breaks the rules of O_DIRECT.\n";
+static unsigned memory_align = 1, offset_align = 1; /* bytes */
+static const char *path, *lenient = NULL; /* who takes what is misaligned */
+static aio_context_t ctx = 0;
+static char *data; /* two blocks, aligned, so that we can misalign them */
+
+static struct io_event write_once(int fd, int address, long length,
+                                  long long offset);
+static void try(int fd, int trial, const char *what, int address, long length,
+                int offset);
+static void program_that_asked(int fd);
+static void ask_alignment(int fd);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    const int page = sysconf(_SC_PAGESIZE);
+    void *buffer;
+    int fd, block;
+
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = create(O_WRONLY | O_DIRECT);
+    if (fd == -1 && errno == EINVAL)
+        fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    ask_alignment(fd);
+    errno = posix_memalign(&buffer, BLOCK, 2 * BLOCK);
+    if (errno != 0)
+        err(1, "posix_memalign");
+    data = buffer;
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* One thing off at a time. */
+    block = offset_align < 512 ? 512 : offset_align;
+    try(fd, 0, "nothing off", 0, block, 0);
+    try(fd, 1, "length off", 0, block + OFF, 0);
+    try(fd, 2, "offset off", 0, block, OFF);
+    try(fd, 3, "address off, across pages", page - block % page + OFF, block,
+        0);
+    if (OFF + block <= page) /* else there is no within */
+        try(fd, 4, "address off, within a page", OFF, block, 0);
+    program_that_asked(fd);
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    free(data);
+    return EXIT_SUCCESS;
+}
+
+/* One trial, in a block of its own. */
+static void try(int fd, int trial, const char *what, int address, long length,
+                int offset)
+{
+    struct io_event event;
+
+    memset(data, 'a' + trial, 2 * BLOCK);
+    event = write_once(fd, address, length, (long long)trial * BLOCK + offset);
+    if (event.res != length && (event.res != -EINVAL || trial == 0)) {
+        errno = event.res < 0 ? -event.res : EIO;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    printf("%s: res %lld, res2 %lld: ", what, (long long)event.res,
+           (long long)event.res2);
+    if (trial == 1 && event.res > 0) /* who takes that takes all */
+        lenient = offset_align > 1 ? "this filesystem" : "the page cache";
+    if (event.res < 0)
+        printf("refused: %s\n", strerror(-event.res));
+    else if (trial == 0)
+        printf("accepted\n");
+    else if (lenient != NULL)
+        printf("accepted (%s takes anything)\n", lenient);
+    else if (OFF % memory_align == 0)
+        printf("accepted (%d is a multiple of %u)\n", OFF, memory_align);
+    else
+        printf("accepted (not by all kernels)\n");
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * Length and offset are right as a rule, but all memory is OFF bytes off. It
+ * looked at `res`, and printed `res2`.
  */
-static _Noreturn void die(const char *call, ...)
+static void program_that_asked(int fd)
 {
-    int error = errno;
-    va_list args;
+    struct io_event event;
+    int writes = 0;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    do {
+        event = write_once(fd, OFF + writes % 64 * LENGTH, LENGTH,
+                           5LL * BLOCK + writes * LENGTH);
+        writes++;
+    } while (event.res == LENGTH && writes < WRITES);
+    if (event.res == LENGTH) {
+        printf("the program that asked: all %d writes accepted\n", WRITES);
+        return;
+    }
+    if (event.res != -EINVAL) {
+        errno = event.res < 0 ? -event.res : EIO;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    printf("the program that asked: write %d of %d: res %lld, and it said\n"
+           "    write missed bytes expect %d got %lld\n",
+           writes, WRITES, (long long)event.res, LENGTH, (long long)event.res2);
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* Writes with one request, waits for it, and returns its event. */
+static struct io_event write_once(int fd, int address, long length,
+                                  long long offset)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    struct io_event event;
+    struct iocb iocb = {
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)(data + address),
+        .aio_nbytes = length,
+        .aio_offset = offset,
+    };
+    struct iocb *list[1] = { &iocb };
+    int n;
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_getevents");
+    return event;
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * What addresses, and what offsets and lengths, must be multiples of. statx()
+ * says that since Linux 6.1, and 0 means not with this file.
+ */
+static void ask_alignment(int fd)
+{
+    const char *source = "a guess: statx does not say";
+    struct statx stx = { 0 };
+
+    memory_align = offset_align = 4096; /* fits nearly every disk */
+#ifdef STATX_DIOALIGN                   /* headers since then */
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN)) {
+        memory_align = stx.stx_dio_mem_align;
+        offset_align = stx.stx_dio_offset_align;
+        source = "says statx";
+    }
+#endif
+    if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
+        err(1, "fcntl %s", path);
+    if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
+        memory_align = offset_align = 1;
+        printf("O_DIRECT: not here, going on through the page cache\n");
+    } else {
+        printf("O_DIRECT: yes\nalignment: memory %u, offset and length %u "
+               "(%s)\n",
+               memory_align, offset_align, source);
+    }
+    if (BLOCK % memory_align != 0 || BLOCK % offset_align != 0)
+        errx(1, "%s: %d is no multiple of the alignment", path, BLOCK);
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -93,228 +241,43 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-/* What the filesystem that `fd` is on is called. */
-static const char *filesystem(int fd)
-{
-    static const struct {
-        unsigned magic;         /* from statfs(2) and linux/magic.h */
-        const char *name;
-    } known[] = {
-        { 0xef53, "ext4" }, { 0x58465342, "xfs" }, { 0x9123683e, "btrfs" },
-        { 0x01021994, "tmpfs" }, { 0x794c7630, "overlayfs" },
-        { 0xf2f52010, "f2fs" }, { 0x2fc12fc1, "zfs" }, { 0x6969, "nfs" },
-        { 0x65735546, "fuse" }, { 0x01021997, "9p" }, { 0x858458f6, "ramfs" },
-    };
-    struct statfs statfs;
+static const char usage[] =
+    "Usage: misaligned FILE\n"
+    "Makes FILE, or empties it, and breaks the rules of O_DIRECT.\n";
 
-    if (fstatfs(fd, &statfs) == -1)
-        die("fstatfs");
-    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-        if (known[i].magic == (unsigned)statfs.f_type)
-            return known[i].name;
-    return "unknown filesystem";
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/*
- * Bytes that buffer addresses (*memory), and offsets and lengths (*offset)
- * must be multiples of under O_DIRECT. Returns who said so: statx() since
- * Linux 6.1, or else the disk; and if neither does, 4096 is right for most.
- * A *memory of 0 means that this file can't be used with O_DIRECT.
- */
-static const char *alignment(int fd, unsigned *memory, unsigned *offset)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    /* struct statx as words, for headers that don't know the fields yet. */
-    enum { STX_MASK = 0, STX_DIO_MEM_ALIGN = 38, STX_DIO_OFFSET_ALIGN = 39 };
-    const unsigned dioalign = 0x2000;   /* STATX_DIOALIGN */
-    unsigned stx[64] = { 0 };
-    const char *paths[] = { "/sys/dev/block/%u:%u/queue/logical_block_size",
-                            "/sys/dev/block/%u:%u/../queue/logical_block_size"
-                          };
-    struct stat stat;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, stx) == 0 &&
-        (stx[STX_MASK] & dioalign)) {
-        *memory = stx[STX_DIO_MEM_ALIGN];
-        *offset = stx[STX_DIO_OFFSET_ALIGN];
-        return "says statx";
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-
-    /* A disk has a queue; a partition's is its disk's. */
-    if (fstat(fd, &stat) == -1)
-        die("fstat");
-    for (int i = 0; i < 2; i++) {
-        char path[100];
-        FILE *file;
-        int found;
-
-        snprintf(path, sizeof(path), paths[i],
-                 major(stat.st_dev), minor(stat.st_dev));
-        file = fopen(path, "r");
-        if (file == NULL)
-            continue;
-        found = fscanf(file, "%u", offset);
-        fclose(file);
-        if (found == 1) {
-            *memory = *offset;
-            return "the disk's logical block size";
-        }
-    }
-    *memory = *offset = 4096;
-    return "a guess, for nobody says";
-}
-
-/* Writes with one request, waits for it, and returns its event. */
-static struct io_event write_once(aio_context_t ctx, int fd, char *data,
-                                  size_t length, long long offset)
-{
-    struct iocb iocb = { 0 }, *list[1] = { &iocb };
-    struct io_event event;
-    int n;
-
-    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
-    iocb.aio_fildes = fd;
-    iocb.aio_buf = (uintptr_t)data;
-    iocb.aio_nbytes = length;
-    iocb.aio_offset = offset;
-    do
-        n = io_submit(ctx, 1, list);
-    while (n == -1 && errno == EINTR);
-    if (n != 1)
-        die("io_submit");
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        die("io_getevents");
-    return event;
-}
-
-int main(int argc, char **argv)
-{
-    const char *path = argv[1];
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
-    const size_t page = sysconf(_SC_PAGESIZE);
-    const char *source, *name;
-    unsigned memory, offset;
-    struct io_event event;
-    aio_context_t ctx = 0;
-    int fd, lenient = 0, writes = 0;
-    void *buffer;
-    char *data;
-
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Ask first: what are the rules here? */
-    fd = open(path, flags | O_DIRECT, 0666);
-    if (fd == -1 && errno == EINVAL)
-        fd = open(path, flags, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    source = alignment(fd, &memory, &offset);
-    if (memory == 0 && fcntl(fd, F_SETFL, 0) == -1)
-        die("fcntl %s", path);
-    name = filesystem(fd);
-    printf("filesystem: %s\n", name);
-    if (memory != 0 && (fcntl(fd, F_GETFL) & O_DIRECT)) {
-        printf("alignment: memory %u, offset and length %u (%s)\n",
-               memory, offset, source);
-    } else {
-        printf("O_DIRECT: not here, the page cache has no rules\n");
-        name = "the page cache";
-        memory = offset = 1;
-    }
-    if (PLACE % memory != 0 || PLACE % offset != 0) {
-        errno = EINVAL;
-        die("blocks of %d bytes on %s", PLACE, path);
-    }
-
-    /* Set up: a buffer that is aligned, so that we can misalign it. */
-    errno = posix_memalign(&buffer, PLACE, 2 * PLACE);
-    if (errno != 0)
-        die("posix_memalign");
-    data = buffer;
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
-
-    /* One thing off at a time; each trial has a place of its own. */
-    const size_t block = offset < 512 ? 512 : offset;
-    const size_t across = page - block % page;  /* from there to a page's end */
-    const struct {
-        const char *what;
-        size_t length, offset, address;
-    } trials[] = {
-        { "nothing off", block, 0, 0 },
-        { "length off", block + OFF, 0, 0 },
-        { "offset off", block, OFF, 0 },
-        { "address off, across pages", block, 0, across + OFF },
-        { "address off, within a page", block, 0, OFF }
-    };
-    for (int i = 0; i < 5; i++) {
-        size_t length = trials[i].length;
-
-        if (i == 4 && OFF + block > page)
-            break;              /* a block fills a page: there is no within */
-        memset(data, 'a' + i, 2 * PLACE);
-        event = write_once(ctx, fd, data + trials[i].address, length,
-                           i * PLACE + trials[i].offset);
-        if (event.res != (long long)length &&
-            (event.res != -EINVAL || i == 0)) {
-            errno = event.res < 0 ? -event.res : EIO;
-            die("IOCB_CMD_PWRITE %s", path);
-        }
-        if (i == 1)             /* who takes that takes all */
-            lenient = event.res > 0;
-
-        printf("%s: res %lld, res2 %lld: ", trials[i].what,
-               (long long)event.res, (long long)event.res2);
-        if (event.res < 0)
-            printf("refused: %s\n", strerror(-event.res));
-        else if (i == 0)
-            printf("accepted\n");
-        else if (lenient)
-            printf("accepted (%s takes anything)\n", name);
-        else if (OFF % memory == 0)
-            printf("accepted (%d is a multiple of %u)\n", OFF, memory);
-        else
-            printf("accepted (not by all kernels)\n");
-    }
-
-    /*
-     * The program that asked: length and offset are right as a rule, but all
-     * memory is OFF bytes off. It looked at `res` and printed `res2`.
-     */
-    do {
-        event = write_once(ctx, fd, data + OFF + writes % 64 * LENGTH,
-                           LENGTH, 5 * PLACE + writes * LENGTH);
-        writes++;
-    } while (event.res == LENGTH && writes < WRITES);
-    if (event.res != LENGTH && event.res != -EINVAL) {
-        errno = event.res < 0 ? -event.res : EIO;
-        die("IOCB_CMD_PWRITE %s", path);
-    }
-    if (event.res == LENGTH)
-        printf("the program that asked: all %d writes accepted\n", WRITES);
-    else
-        printf("the program that asked: write %d of %d: res %lld, and it said\n"
-               "    write missed bytes expect %d got %lld\n", writes, WRITES,
-               (long long)event.res, LENGTH, (long long)event.res2);
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
-    free(buffer);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

@@ -262,7 +262,7 @@ struct aio_ring {
     unsigned magic, compat_features, incompat_features, header_length;
 };
 
-/* How many of the requests did io_submit() not do itself? No clock is needed. */
+/* How many requests did io_submit() not do itself? No clock is needed. */
 static void show_under_way(aio_context_t ctx)
 {
     struct aio_ring *ring = (void *)(uintptr_t)ctx;

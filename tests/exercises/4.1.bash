@@ -42,15 +42,15 @@ What does chapter 4 say three things must be multiples of?'
 1024 bytes is never a multiple of 4096: but the rows lie one behind the other
 in memory, and so they do in the file.'
     'Four rows make one request: 4 requests of 4096 bytes. Compare res with
-4096; if it is negative, errno = -res and die().'
+4096; if it is negative, errno = -res and err().'
 )
 
 wrong=(
     'without O_DIRECT there are no rules|s/ | O_DIRECT//'
     'O_DIRECT is taken back|s/^    if (io_setup(/    fcntl(fd, F_SETFL, 0);\n&/'
-    'the memory is a multiple of 512 only|s/ROWS \* ROW);/ROWS * ROW + 512); table = (char *)table + 512;/; s/^    free(table);//'
-    'requests of four rows, but the memory is any|s/errno = posix_memalign(&table, BLOCK, ROWS \* ROW);/table = malloc(ROWS * ROW + 16); errno = 0; table = (char *)table + 16;/; s/^    free(table);//'
-    'rows of 1024 bytes from aligned memory|s/BLOCK = 4096, /BLOCK = 1024, /; s/posix_memalign(&table, BLOCK,/posix_memalign(\&table, 4096,/'
+    'the memory is a multiple of 512 only|s/ROWS \* ROW);/ROWS * ROW + 512);/; s/table = memory;/table = (char *)memory + 512;/; s/^    free(table);//'
+    'requests of four rows, but the memory is any|s/errno = posix_memalign(&memory, BLOCK, ROWS \* ROW);/memory = malloc(ROWS * ROW + 16); errno = 0;/; s/table = memory;/table = (char *)memory + 16;/; s/^    free(table);//'
+    'rows of 1024 bytes from aligned memory|s/BLOCK = 4096,/BLOCK = 1024,/; s/posix_memalign(&memory, BLOCK,/posix_memalign(\&memory, 4096,/'
     'a short write is fine|s/events\[i\].res != BLOCK/events[i].res < 0/'
     'an error is a short write|s/errno = events.*/errno = EINVAL;/'
 )

@@ -5,7 +5,6 @@
  *
  *     AIO_DIOALIGN='MEMORY OFFSET'     statx() made with syscall() says that
  *                                      these are the rules for O_DIRECT
- *     AIO_FSTYPE=0xMAGIC               fstatfs() says that this is the type
  *
  * Build:  cc -shared -fPIC -o otherfs.so otherfs.c -ldl
  */
@@ -17,21 +16,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-int fstatfs(int fd, struct statfs *statfs)
-{
-    const char *magic = getenv("AIO_FSTYPE");
-    int (*next)(int, struct statfs *);
-    int result;
-
-    *(void **)&next = dlsym(RTLD_NEXT, "fstatfs");
-    result = next(fd, statfs);
-    if (magic != NULL)
-        statfs->f_type = strtoul(magic, NULL, 16);
-    return result;
-}
+/* struct statx of the kernel, as far as needed: not every libc's has it all. */
+struct kernel_statx {
+    uint32_t mask, others[37];
+    uint32_t dio_mem_align, dio_offset_align;
+    uint32_t more[24];
+};
 
 long syscall(long number, ...)
 {
@@ -46,15 +38,11 @@ long syscall(long number, ...)
     va_end(args);
 
     if (number == SYS_statx && rules != NULL) {
-        char *stx = (char *)a[4];       /* struct statx, of 256 bytes */
-        const uint32_t mask = 0x2000;
-        uint32_t memory = 0, offset = 0;
+        struct kernel_statx *stx = (void *)a[4];
 
-        sscanf(rules, "%u %u", &memory, &offset);
-        memset(stx, 0, 256);
-        memcpy(stx, &mask, 4);
-        memcpy(stx + 0x98, &memory, 4);
-        memcpy(stx + 0x9c, &offset, 4);
+        memset(stx, 0, sizeof(*stx));
+        stx->mask = 0x2000; /* STATX_DIOALIGN */
+        sscanf(rules, "%u %u", &stx->dio_mem_align, &stx->dio_offset_align);
         return 0;
     }
     *(void **)&next = dlsym(RTLD_NEXT, "syscall");

@@ -14,6 +14,7 @@
 #include <linux/aio_abi.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +24,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -109,12 +113,20 @@ static long long request(int opcode, int fd, void *data, size_t length,
     return reap().res;
 }
 
+/* Do the headers that programs are built with here know STATX_DIOALIGN? */
+static void headers(void)
+{
+#ifdef STATX_DIOALIGN
+    puts("yes");
+#else
+    puts("no");
+#endif
+}
+
 /* "MEMORY OFFSET" as statx says, "unknown" if it doesn't, "no O_DIRECT". */
 static void dioalign(void)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0666);
-    uint32_t mask, memory, offset;
-    char stx[256];
 
     if (fd == -1 && errno != EINVAL)
         die("open");
@@ -122,17 +134,27 @@ static void dioalign(void)
         puts("no O_DIRECT");
         return;
     }
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0x2000, stx) == -1) {
-        puts("unknown");
+#ifdef STATX_DIOALIGN
+    struct statx stx = { 0 };
+
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN)) {
+        printf("%u %u\n", stx.stx_dio_mem_align, stx.stx_dio_offset_align);
         return;
     }
-    memcpy(&mask, stx, 4);
-    memcpy(&memory, stx + 0x98, 4);
-    memcpy(&offset, stx + 0x9c, 4);
-    if (!(mask & 0x2000))
-        puts("unknown");
+#endif
+    puts("unknown");
+}
+
+/* Is there fallocate()? */
+static void ahead(void)
+{
+    if (fallocate(new_file(), 0, 0, BLOCK) == 0)
+        puts("yes");
+    else if (errno == EOPNOTSUPP)
+        puts("no");
     else
-        printf("%u %u\n", memory, offset);
+        die("fallocate");
 }
 
 /* How many pages of the file the page cache holds. */
@@ -373,6 +395,26 @@ static void writes_off(void)
     writes(16);
 }
 
+static void give_up(int sig)
+{
+    (void)sig;
+}
+
+/* Holds a write lease until somebody else opens the file, and longer. */
+static void lease(void)
+{
+    int fd = open(path, O_RDWR);
+
+    signal(SIGIO, give_up);
+    if (fd == -1 || fcntl(fd, F_SETLEASE, F_WRLCK) == -1)
+        die("lease");
+    puts("taken");
+    fflush(stdout);
+    pause();
+    usleep(100000);
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+}
+
 /* What this C library says for errors; not all libraries say the same. */
 static void reasons(void)
 {
@@ -387,6 +429,7 @@ int main(int argc, char **argv)
         void (*ask)(void);
     } all[] = {
         { "reasons", reasons }, { "cached", cached }, { "dioalign", dioalign },
+        { "headers", headers }, { "lease", lease }, { "ahead", ahead },
         { "ring", ring }, { "fsync", fsync_later },
         { "preallocated", preallocated }, { "end_of_file", end_of_file },
         { "length_off", length_off }, { "writes_aligned", writes_aligned },
