@@ -1,81 +1,392 @@
 /*
  * eventfd.c - completions as one more event in an event loop
  *
- * One epoll loop serves a timer, asynchronous writes and a pipe. The timer
- * starts the writes; an eventfd tells of their completions; when all have
- * come, a message goes through the pipe, as from another thread, and ends
- * the loop. The eventfd counts completions; the events themselves still
- * wait in the context and must be reaped.
+ * What odirect does, in an epoll loop that serves a timer as well.
  *
  * Build:  cc -o eventfd eventfd.c
- * Usage:  ./eventfd FILE
+ * Usage:  ./eventfd FILE [SIZE]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-    REQUESTS = 8,
-    BLOCK = 65536               /* bytes a request */
+enum { BLOCK = 65536, TICK = 1 }; /* bytes a request; milliseconds */
+
+/* One place in the window: a request and all that it needs while in flight. */
+struct request {
+    struct iocb iocb;
+    char *data; /* BLOCK bytes, aligned */
 };
 
-static const char usage[] =
-    "Usage: eventfd FILE\n"
-    "Makes FILE, or empties it, and writes 8 blocks of 65536 bytes to it,\n"
-    "from an epoll loop.\n";
+static unsigned memory_align = 1, offset_align = 1; /* bytes */
+static const char *path;
+static long size = 1000000, requests, depth = 8;
+static struct request *window, **idle; /* all places, and the free ones */
+static struct iocb **ready;            /* prepared, not yet submitted */
+static long nr_idle, nr_ready, prepared, in_flight, done, submits, reaps, most;
+static int completions, timer, wakeups, ticks, missed, quiet;
+
+static void ask_alignment(int fd), allocate(int fd, long long length);
+static void make_window(void), prepare(int fd), submit(aio_context_t ctx);
+static void reap(aio_context_t ctx, long min_nr), drain(aio_context_t ctx);
+static int make_loop(void), wait_for_either(int epoll);
+static void tick(void), start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int create(int flags), io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    aio_context_t ctx = 0;
+    int fd, epoll, ready_fd;
+
+    start(argc, argv, 1, 2);
+    path = argv[1];
+    if (argc > 2)
+        size = number(argv[2], 0, INT32_MAX);
+    requests = size / BLOCK + (size % BLOCK > 0);
+    fd = create(O_WRONLY | O_DIRECT);
+    if (fd == -1 && errno == EINVAL)
+        fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    ask_alignment(fd);
+    allocate(fd, size);
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
+    make_window();
+    epoll = make_loop();
+
+    while (done < requests) {
+        prepare(fd);
+        submit(ctx);
+        ready_fd = wait_for_either(epoll);
+        if (ready_fd == timer)
+            tick();
+        if (ready_fd == completions)
+            drain(ctx);
+    }
+
+    /* The padding goes: the file is as long as it was asked to be. */
+    if (ftruncate(fd, size) == -1)
+        err(1, "ftruncate %s", path);
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    if (close(epoll) == -1 || close(timer) == -1 || close(completions) == -1)
+        err(1, "close");
+    free(window[0].data);
+    free(ready);
+    free(idle);
+    free(window);
+
+    printf("requests: %ld, in flight at most: %ld\n", done, most);
+    printf("io_submit calls: %ld\n", submits);
+    printf("io_getevents calls: %ld\n", reaps);
+    printf("eventfd wake-ups: %d\n", wakeups);
+    printf("timer ticks: %d, missed: %d\n", ticks, missed);
+    return EXIT_SUCCESS;
+}
+
+/* What block number `block` of the file holds: its number, then letters. */
+static void fill(char *data, long block)
+{
+    char label[32];
+    int length = snprintf(label, sizeof(label), "block %ld\n", block);
+
+    memset(data, 'a' + block % 26, BLOCK);
+    memcpy(data, label, length);
+}
+
+/* `length`, up to the next multiple of the alignment. */
+static long long padded(long long length)
+{
+    return (length + offset_align - 1) / offset_align * offset_align;
+}
+
+/* Prepares a request for each idle place, as long as there are blocks. */
+static void prepare(int fd)
+{
+    for (; nr_idle > 0 && prepared < requests; prepared++) {
+        struct request *request = idle[--nr_idle];
+
+        fill(request->data, prepared);
+        request->iocb = (struct iocb){
+            .aio_data = (uintptr_t)request,
+            .aio_lio_opcode = IOCB_CMD_PWRITE,
+            .aio_fildes = fd,
+            .aio_buf = (uintptr_t)request->data,
+            .aio_nbytes = BLOCK,
+            .aio_offset = (long long)prepared * BLOCK,
+            .aio_flags = IOCB_FLAG_RESFD, /* aio_resfd counts */
+            .aio_resfd = completions,
+        };
+        if (prepared == size / BLOCK) { /* the tail */
+            request->iocb.aio_nbytes = padded(size % BLOCK);
+            memset(request->data + size % BLOCK, 0, BLOCK - size % BLOCK);
+            printf("tail: %ld bytes, written as %lld\n", size % BLOCK,
+                   padded(size % BLOCK));
+        }
+        ready[nr_ready++] = &request->iocb;
+    }
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * Submits all that is ready. The kernel stops at a request that it cannot
+ * take, and returns the number before it. So go on from there: now that
+ * request comes first, and the call says what is wrong with it. EAGAIN: the
+ * context is full, and only reaping makes room.
  */
-static _Noreturn void die(const char *call, ...)
+static void submit(aio_context_t ctx)
 {
-    int error = errno;
-    va_list args;
+    while (nr_ready > 0) {
+        int n = io_submit(ctx, nr_ready, ready);
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
-
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+        submits++;
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1 && errno == EAGAIN && in_flight > 0)
+            break;
+        if (n == -1)
+            err(1, "io_submit");
+        in_flight += n;
+        nr_ready -= n;
+        memmove(ready, ready + n, nr_ready * sizeof(*ready));
+    }
+    if (in_flight > most)
+        most = in_flight;
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * Looks at what became of a request: `res` is the number of bytes, or a
+ * negative errno. After a short write, go on at a place that is aligned.
+ */
+static void complete(struct request *request, long long res)
+{
+    struct iocb *iocb = &request->iocb;
+
+    if (res > 0)
+        res -= res % offset_align;
+    if (res <= 0) {
+        errno = res < 0 ? -res : EIO;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    iocb->aio_buf += res;
+    iocb->aio_nbytes -= res;
+    iocb->aio_offset += res;
+    if (iocb->aio_nbytes > 0) { /* short: the rest once more */
+        ready[nr_ready++] = iocb;
+        return;
+    }
+    idle[nr_idle++] = request;
+    done++;
+}
+
+/*
+ * Waits for min_nr events, and takes what else is there. They come in any
+ * order: aio_data says whose each one is.
+ */
+static void reap(aio_context_t ctx, long min_nr)
+{
+    struct io_event events[64];
+    int n = io_getevents(ctx, min_nr, 64, events, NULL);
+
+    reaps++;
+    if (n == -1 && errno != EINTR)
+        err(1, "io_getevents");
+    for (int i = 0; i < n; i++) {
+        in_flight--;
+        complete((void *)(uintptr_t)events[i].data, events[i].res);
+    }
+}
+
+/* Has epoll tell when there is something to read from `fd`. */
+static void watch(int epoll, int fd)
+{
+    struct epoll_event interest = { .events = EPOLLIN, .data.fd = fd };
+
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &interest) == -1)
+        err(1, "epoll_ctl");
+}
+
+/* Two things to wait for, and one place to wait. */
+static int make_loop(void)
+{
+    const struct timespec period = { .tv_nsec = TICK * 1000000 };
+    const struct itimerspec each = { .it_interval = period,
+                                     .it_value = period };
+    int epoll;
+
+    completions = eventfd(0, EFD_NONBLOCK);
+    if (completions == -1)
+        err(1, "eventfd");
+    timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
+    if (timer == -1)
+        err(1, "timerfd_create");
+    if (timerfd_settime(timer, 0, &each, NULL) == -1)
+        err(1, "timerfd_settime");
+    epoll = epoll_create1(0);
+    if (epoll == -1)
+        err(1, "epoll_create1");
+    watch(epoll, completions);
+    watch(epoll, timer);
+    return epoll;
+}
+
+/* Waits, and returns the descriptor that can be read. */
+static int wait_for_either(int epoll)
+{
+    struct epoll_event ready;
+    int n;
+
+    do
+        n = epoll_wait(epoll, &ready, 1, -1); /* the timer ticks */
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "epoll_wait");
+    return ready.data.fd;
+}
+
+/*
+ * The eventfd's turn. Its counter is how many have completed since it was
+ * read last; reading sets it to 0, and takes nothing out of the context. So
+ * read first, and then reap until nothing comes: who completes meanwhile is
+ * reaped, or raises the counter again.
+ */
+static void drain(aio_context_t ctx)
+{
+    uint64_t count;
+    long before;
+
+    if (read(completions, &count, sizeof(count)) == -1)
+        err(1, "read eventfd");
+    wakeups++;
+    quiet = 0;
+    do {
+        before = in_flight;
+        errno = 0;
+        reap(ctx, 0);
+    } while (in_flight < before || errno == EINTR);
+}
+
+/*
+ * The timer's turn. Reading says how often it has expired since: more than
+ * once if the loop was held up. It ends a wait in which nothing completes.
+ */
+static void tick(void)
+{
+    uint64_t expired;
+
+    if (read(timer, &expired, sizeof(expired)) == -1)
+        err(1, "read timerfd");
+    ticks += expired;
+    missed += expired - 1;
+    quiet += expired;
+    errno = ETIMEDOUT;
+    if (quiet > 10000 / TICK)
+        err(1, "epoll_wait");
+}
+
+/*
+ * What addresses, and what offsets and lengths, must be multiples of. statx()
+ * says that since Linux 6.1, and 0 means not with this file.
+ */
+static void ask_alignment(int fd)
+{
+    const char *source = "a guess: statx does not say";
+    struct statx stx = { 0 };
+
+    memory_align = offset_align = 4096; /* fits nearly every disk */
+#ifdef STATX_DIOALIGN                   /* headers since then */
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN)) {
+        memory_align = stx.stx_dio_mem_align;
+        offset_align = stx.stx_dio_offset_align;
+        source = "says statx";
+    }
+#endif
+    if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
+        err(1, "fcntl %s", path);
+    if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
+        memory_align = offset_align = 1;
+        printf("O_DIRECT: not here, going on through the page cache\n");
+    } else {
+        printf("O_DIRECT: yes\nalignment: memory %u, offset and length %u "
+               "(%s)\n",
+               memory_align, offset_align, source);
+    }
+    if (BLOCK % memory_align != 0 || BLOCK % offset_align != 0)
+        errx(1, "%s: %d is no multiple of the alignment", path, BLOCK);
+}
+
+/* Gives the file its blocks, and its length, before there is data in them. */
+static void allocate(int fd, long long length)
+{
+    if (length == 0 || fallocate(fd, 0, 0, padded(length)) == 0)
+        return;
+    if (errno != EOPNOTSUPP)
+        err(1, "fallocate %s", path);
+    printf("space ahead: not on this filesystem\n");
+}
+
+/*
+ * The window: DEPTH places, all idle, and lists as long as that. Buffers
+ * aligned to a whole block are aligned to all that divides it.
+ */
+static void make_window(void)
+{
+    void *buffers;
+
+    errno = posix_memalign(&buffers, BLOCK, depth * BLOCK);
+    if (errno != 0)
+        err(1, "posix_memalign");
+    window = calloc(depth, sizeof(*window));
+    idle = calloc(depth, sizeof(*idle));
+    ready = calloc(depth, sizeof(*ready));
+    if (!window || !idle || !ready)
+        err(1, "calloc");
+    for (; nr_idle < depth; nr_idle++) {
+        window[nr_idle].data = (char *)buffers + nr_idle * BLOCK;
+        idle[nr_idle] = &window[nr_idle];
+    }
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -92,192 +403,59 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-/* What block number `block` of the file holds: its number, then letters. */
-static void fill(char *data, long block)
-{
-    char label[32];
-    int length = snprintf(label, sizeof(label), "block %ld\n", block);
+static const char usage[] =
+    "Usage: eventfd FILE [SIZE]\n"
+    "Makes FILE, or empties it, and writes SIZE (1000000) bytes to it,\n"
+    "past the page cache, from an epoll loop.\n";
 
-    memset(data, 'a' + block % 26, BLOCK);
-    memcpy(data, label, length);
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/* Reads the file as anybody would, and compares each block. */
-static void read_back(const char *path, long blocks)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    char expected[BLOCK], got[BLOCK];
-    FILE *file = fopen(path, "r");
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    if (file == NULL)
-        die("open %s", path);
-    for (long block = 0; block < blocks; block++) {
-        fill(expected, block);
-        errno = EIO;            /* in case it is the wrong data */
-        if (fread(got, BLOCK, 1, file) != 1 ||
-            memcmp(got, expected, BLOCK) != 0)
-            die("read back block %ld of %s", block, path);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-    fclose(file);
-    printf("read back: %ld blocks, each where it belongs\n", blocks);
 }
 
-/* Has `epoll` tell when there is something to read from `fd`. */
-static void watch(int epoll, int fd)
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
 {
-    struct epoll_event interest = { .events = EPOLLIN, .data.fd = fd };
+    char *end;
+    long n;
 
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &interest) == -1)
-        die("epoll_ctl");
-}
-
-int main(int argc, char **argv)
-{
-    const char *path = argv[1];
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
-    const struct itimerspec soon = { .it_value.tv_nsec = 10000000 };
-    const char message[] = "all are written";
-    char told[sizeof(message)] = "";
-    struct iocb iocbs[REQUESTS], *list[REQUESTS];
-    struct io_event events[REQUESTS];
-    struct epoll_event ready;
-    aio_context_t ctx = 0;
-    uint64_t counter, expirations, counted = 0;
-    int epoll, timer, completions, ends[2];
-    int fd, n, submitted = 0, reaped = 0;
-    void *buffers;
-
-    check_arguments(argc, argv, 1, 1);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: a file past the page cache, if its filesystem can do that. */
-    fd = open(path, flags | O_DIRECT, 0666);
-    if (fd == -1 && errno == EINVAL)
-        fd = open(path, flags, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    printf("O_DIRECT: %s\n", fcntl(fd, F_GETFL) & O_DIRECT ? "yes" :
-           "not here, going on through the page cache");
-    errno = posix_memalign(&buffers, BLOCK, REQUESTS * BLOCK);
-    if (errno != 0)
-        die("posix_memalign");
-    if (io_setup(REQUESTS, &ctx) == -1)
-        die("io_setup");
-
-    /* Three things to wait for, and one place to wait. */
-    timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
-    if (timer == -1)
-        die("timerfd_create");
-    completions = eventfd(0, EFD_NONBLOCK);
-    if (completions == -1)
-        die("eventfd");
-    if (pipe2(ends, O_NONBLOCK) == -1)
-        die("pipe2");
-    epoll = epoll_create1(0);
-    if (epoll == -1)
-        die("epoll_create1");
-    watch(epoll, timer);
-    watch(epoll, completions);
-    watch(epoll, ends[0]);
-
-    /* Prepare: each request names the eventfd that is told of its end. */
-    memset(iocbs, 0, sizeof(iocbs));
-    for (int i = 0; i < REQUESTS; i++) {
-        char *data = (char *)buffers + i * BLOCK;
-
-        fill(data, i);
-        iocbs[i].aio_lio_opcode = IOCB_CMD_PWRITE;
-        iocbs[i].aio_fildes = fd;
-        iocbs[i].aio_buf = (uintptr_t)data;
-        iocbs[i].aio_nbytes = BLOCK;
-        iocbs[i].aio_offset = (long long)i * BLOCK;
-        iocbs[i].aio_flags = IOCB_FLAG_RESFD;
-        iocbs[i].aio_resfd = completions;
-        list[i] = &iocbs[i];
-    }
-
-    if (timerfd_settime(timer, 0, &soon, NULL) == -1)
-        die("timerfd_settime");
-    while (told[0] == '\0') {
-        n = epoll_wait(epoll, &ready, 1, 10000 /* ms */);
-        if (n == -1 && errno == EINTR)
-            continue;
-        if (n == 0)
-            errno = ETIMEDOUT;
-        if (n != 1)
-            die("epoll_wait");
-
-        if (ready.data.fd == timer) {
-            if (read(timer, &expirations, sizeof(expirations)) == -1)
-                die("read timerfd");
-            printf("timer: %d expiration\n", (int)expirations);
-
-            /* Submit, and go on after a partial count. */
-            while (submitted < REQUESTS) {
-                n = io_submit(ctx, REQUESTS - submitted, list + submitted);
-                if (n == -1 && errno != EINTR)
-                    die("io_submit");
-                if (n > 0)
-                    submitted += n;
-            }
-            printf("io_submit: %d requests\n", submitted);
-        }
-
-        if (ready.data.fd == completions) {
-            /* Reading says how many completed since the last reading ... */
-            if (read(completions, &counter, sizeof(counter)) == -1)
-                die("read eventfd");
-            counted += counter;
-
-            /* ... and takes nothing out of the context. This does. */
-            do {
-                n = io_getevents(ctx, 0, REQUESTS, events, NULL);
-                if (n == -1 && errno != EINTR)
-                    die("io_getevents");
-                for (int i = 0; i < n; i++) {
-                    if (events[i].res != BLOCK) {
-                        errno = events[i].res < 0 ? -events[i].res : EIO;
-                        die("IOCB_CMD_PWRITE %s", path);
-                    }
-                }
-                if (n > 0)
-                    reaped += n;
-            } while (n != 0);
-
-            /* An event can be there before it was counted: wait for both. */
-            if (reaped == REQUESTS && counted == REQUESTS) {
-                printf("eventfd: counted %d, events reaped: %d\n",
-                       (int)counted, reaped);
-                if (write(ends[1], message, sizeof(message)) == -1)
-                    die("write pipe");
-            }
-        }
-
-        if (ready.data.fd == ends[0]) {
-            if (read(ends[0], told, sizeof(told)) == -1)
-                die("read pipe");
-            printf("pipe: %s\n", told);
-        }
-    }
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(epoll) == -1 || close(timer) == -1 || close(completions) == -1 ||
-        close(ends[0]) == -1 || close(ends[1]) == -1)
-        die("close");
-    if (close(fd) == -1)
-        die("close %s", path);
-    free(buffers);
-    read_back(path, REQUESTS);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
 }

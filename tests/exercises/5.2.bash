@@ -55,9 +55,9 @@ it can be submitted again as it is.'
 )
 
 wrong=(
-    'it reads without being told|s/if (n == 0)/if (n == 0 \&\& got == 0)/; s/if (n != 1)/if (n == -1)/; s/if (io_submit(ctx, 1, list) == -1)/if (got == 0 \&\& io_submit(ctx, 1, list) == -1)/; s/timeout = { 1, 0 }/timeout = { 0, 1000 }/; s/event.res < 0 ||/0 \&\&/'
-    'requests for all messages, ahead of the first|s/^    while (got < messages) {/    for (long i = 1; i < messages; i++) io_submit(ctx, 1, list);\n&/; s/io_setup(1,/io_setup(messages + 1,/; s/^        if (io_submit(ctx, 1, list) == -1)/        if (got == 0 \&\& io_submit(ctx, 1, list) == -1)/'
-    'the next request is submitted before the message is read|s/if (io_submit(ctx, 1, list) == -1)/if (got == 0 \&\& io_submit(ctx, 1, list) == -1)/; s/^        if (read(ends\[0\]/        if (got + 1 < messages) io_submit(ctx, 1, list);\n&/'
-    'two requests for each message|s/if (io_submit(ctx, 1, list) == -1)/if (io_submit(ctx, 1, list) == -1 || io_submit(ctx, 1, list) == -1)/'
-    'the event is not looked at|s/if (event.res < 0 || .*/if (0) {/'
+    'it reads without being told|s/if (n == 0)/if (n == 0)\n        return POLLIN;\n    if (n == 9)/; s/^        submit(ctx, &iocb);/        if (got == 0) submit(ctx, \&iocb);/; s/{ .tv_sec = 1 }/{ .tv_nsec = 1000 }/'
+    'requests for all messages, ahead of the first|s/^    while (got < messages) {/    for (long i = 1; i < messages; i++) submit(ctx, \&iocb);\n&/; s/io_setup(1,/io_setup(messages + 1,/; s/^        submit(ctx, &iocb);/        if (got == 0) submit(ctx, \&iocb);/'
+    'the next request is submitted before the message is read|s/^        submit(ctx, &iocb);/        if (got == 0) submit(ctx, \&iocb);/; s/^        if (read(ends\[0\]/        if (got + 1 < messages) submit(ctx, \&iocb);\n&/'
+    'two requests for each message|s/^        submit(ctx, &iocb);/&\n        submit(ctx, \&iocb);/'
+    'the event is not looked at|s/if (event.res < 0)/if (0)/; s/if (!(wait_for_event(ctx) & POLLIN))/wait_for_event(ctx); if (0)/'
 )
