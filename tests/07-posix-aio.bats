@@ -588,7 +588,106 @@ lio_listio: 0
 signal: value $(on 1 2)"
 }
 
+@test "a list reads each request's data from its own offset" {
+    probe lists
+    assert_line 'LIO_READ at 8, 0, 4: 0'
+    assert_line 'data: cccc aaaa bbbb'
+}
+
+@test "LIO_WAIT ignores its sigevent" {
+    probe lists
+    assert_line 'LIO_WAIT with a sigevent: 0 signals'
+}
+
+@test "a list with an opcode that is none: glibc fails it, musl passes over it" {
+    probe lists
+    assert_line "opcode -1 and a read: $(on '-1 EIO' 0)"
+    assert_line "opcode -1: aio_error $(on EINVAL 0)"
+    assert_line 'the read: aio_error 0'
+}
+
+@test "lio_listio with a bad mode is EINVAL on glibc, with -1 entries on musl" {
+    probe lists
+    assert_line "mode 77: $(on '-1 EINVAL' 0)"
+    assert_line "-1 entries: $(on 0 '-1 EINVAL')"
+    assert_line 'no entries: 0'
+}
+
+@test "a LIO_NOP whose block has failed before makes LIO_WAIT fail on musl" {
+    probe lists
+    assert_line "LIO_NOP that failed before: $(on 0 '-1 EIO')"
+}
+
+@test "LIO_NOWAIT with one failing of five: 0, all six signals come" {
+    probe lists
+    assert_line 'LIO_NOWAIT, one of five fails: 0'
+    assert_line 'its signals: 5 of requests, 1 of the list'
+    assert_line 'the one that failed: EBADF'
+}
+
+@test "LIO_WAIT may return before a callback of its requests has ended" {
+    probe list_callbacks
+    assert_line 'LIO_WAIT: 0'
+    assert_line 'a callback of its requests: not over'
+    assert_line 'then: 0'
+}
+
+@test "a whole list can have one callback" {
+    probe list_callbacks
+    assert_line 'LIO_NOWAIT, SIGEV_THREAD: 0'
+    assert_line 'callback of the list: 0'
+}
+
+@test "when the signal of a list is lost nobody is told, not even by EAGAIN" {
+    probe list_lost
+    assert_line 'LIO_NOWAIT: 0'
+    assert_line 'its requests: 0 0 0'
+    assert_line 'its signal: lost'
+}
+
+@test "a callback for which there is no thread: lost on glibc, refused on musl" {
+    probe list_lost
+    assert_line "no room for its callback: $(on 0 '-1 EAGAIN')"
+    assert_line "aio_error: $(on 0 EAGAIN)"
+    assert_line 'callback: lost'
+}
+
 # ---- cancel ----
+
+@test "aio_cancel where there is nothing to cancel says AIO_ALLDONE" {
+    probe cancels
+    assert_line 'a descriptor without requests: AIO_ALLDONE'
+    assert_line 'a request never submitted: AIO_ALLDONE'
+}
+
+@test "aio_cancel with another descriptor than the request's is EINVAL" {
+    probe cancels
+    assert_line 'not its descriptor: EINVAL'
+}
+
+@test "aio_cancel of a copy of a request is EINVAL, on musl AIO_ALLDONE" {
+    probe cancels
+    assert_line "a copy of a request: $(on EINVAL AIO_ALLDONE)"
+}
+
+@test "dup2 over the descriptor of a request does not disturb it" {
+    probe cancels
+    assert_line 'dup2() over its descriptor: EINPROGRESS'
+    assert_line 'the pipe is read: 0'
+}
+
+@test "aio_cancel changes no field of a request" {
+    probe cancels
+    assert_line "running: $(on AIO_NOTCANCELED AIO_CANCELED)"
+    assert_line 'its fields: the same'
+}
+
+@test "on glibc a queue whose first request is taken back may never go on" {
+    probe orphans
+    assert_output "\
+the first of two: $(on AIO_CANCELED AIO_ALLDONE)
+all threads are idle, the second: $(on EINPROGRESS 0)"
+}
 
 @test "cancel takes back what is queued; what is running, only on musl" {
     traced cancel demo.txt
@@ -706,6 +805,29 @@ as fdatasync() does
 as fsync() does"
 }
 
+@test "aio_fsync ignores buffer, length, offset and priority" {
+    probe syncs
+    assert_line 'buffer, length, offset and priority of 12345: aio_error 0, *'
+}
+
+@test "aio_fsync works on a file open for reading, and on a folder" {
+    probe syncs
+    assert_line 'a file open for reading: aio_error 0, aio_return 0'
+    assert_line 'a folder: aio_error 0, aio_return 0'
+}
+
+@test "aio_fsync of what cannot be synced fails, with EINVAL in the request" {
+    probe syncs
+    assert_line '/dev/null: aio_error EINVAL, aio_return -1'
+}
+
+@test "aio_fsync with neither O_DSYNC nor O_SYNC is refused with EINVAL" {
+    probe syncs
+    assert_line 'O_DSYNC: aio_error 0, aio_return 0'
+    assert_line 'O_SYNC: aio_error 0, aio_return 0'
+    assert_line 'neither O_DSYNC nor O_SYNC: -1 EINVAL'
+}
+
 @test "on glibc a sync goes ahead of queued writes with aio_reqprio above 0" {
     probe sync_order
     assert_output "write: EINPROGRESS, sync: waits"
@@ -763,6 +885,36 @@ read, then write, a second open(): the read got 'w'"
 @test "glibc has at most 20 threads for requests, musl one for each" {
     probe pool
     assert_output "25 requests, $(on 20 25) threads"
+}
+
+@test "on glibc 20 requests that wait stop all POSIX AIO of the process" {
+    probe full_pool
+    assert_output "\
+behind 20 reads of pipes, a write to a file: $(on EINPROGRESS 0)
+one of the reads is over: 0"
+}
+
+@test "on glibc a longer queue costs more for each request that joins it" {
+    probe long_queue
+    assert_output "$(on 'four times as many: more than eight times the work' \
+        'a thread for each')"
+}
+
+@test "a copy of a request in flight never hears that it is done" {
+    probe copied
+    assert_output "\
+the request: 0
+a copy made before: EINPROGRESS
+aio_suspend of the copy: $(on 0 '-1 EAGAIN')"
+}
+
+@test "sysconf knows no limit for lists and requests; priorities: 20, musl 0" {
+    probe limits
+    assert_output "\
+_SC_AIO_MAX: -1
+_SC_AIO_LISTIO_MAX: -1
+_SC_AIO_PRIO_DELTA_MAX: $(on 20 0)
+_SC_ASYNCHRONOUS_IO: above 0"
 }
 
 @test "aio_init sets glibc's number of threads, before the first request" {

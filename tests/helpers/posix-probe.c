@@ -11,13 +11,14 @@
 #define _GNU_SOURCE
 #include <aio.h>
 #include <dirent.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,18 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MUCH = 2 << 20 };        /* bytes, more than any pipe holds */
+enum { MUCH = 2 << 20 }; /* bytes, more than any pipe holds */
 
 static const struct timespec limit = { 10, 0 };
-
-static void die(const char *call)
-{
-    int error = errno;
-
-    fflush(stdout);
-    fprintf(stderr, "posix-probe: %s: %s\n", call, strerror(error));
-    exit(EXIT_FAILURE);
-}
 
 static const char *name_of(int error)
 {
@@ -56,6 +48,8 @@ static const char *name_of(int error)
         return "EINTR";
     case EINVAL:
         return "EINVAL";
+    case EIO:
+        return "EIO";
     default:
         return strerror(error);
     }
@@ -72,11 +66,12 @@ static void answer(const char *call, long result)
 
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
 
 static void wait_for(const struct aiocb *aiocb)
@@ -85,21 +80,21 @@ static void wait_for(const struct aiocb *aiocb)
 
     while (aio_error(aiocb) == EINPROGRESS)
         if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
-            die("aio_suspend");
+            err(1, "aio_suspend");
 }
 
 static void start_read(struct aiocb *aiocb, int fd, char *letter)
 {
     prepare(aiocb, fd, letter, 1);
     if (aio_read(aiocb) == -1)
-        die("aio_read");
+        err(1, "aio_read");
 }
 
 static void start_write(struct aiocb *aiocb, int fd, void *data, size_t nbytes)
 {
     prepare(aiocb, fd, data, nbytes);
     if (aio_write(aiocb) == -1)
-        die("aio_write");
+        err(1, "aio_write");
 }
 
 static int scratch_file(void)
@@ -107,20 +102,20 @@ static int scratch_file(void)
     int fd = open("probe-file", O_RDWR | O_CREAT | O_TRUNC, 0666);
 
     if (fd == -1)
-        die("open");
+        err(1, "open");
     return fd;
 }
 
 static void make_pipe(int ends[2])
 {
     if (pipe(ends) == -1)
-        die("pipe");
+        err(1, "pipe");
 }
 
 static void write_byte(int fd)
 {
     if (write(fd, "!", 1) != 1)
-        die("write");
+        err(1, "write");
 }
 
 static int count_threads(void)
@@ -130,7 +125,7 @@ static int count_threads(void)
     int threads = 0;
 
     if (dir == NULL)
-        die("opendir");
+        err(1, "opendir");
     while ((entry = readdir(dir)) != NULL)
         threads += entry->d_name[0] != '.';
     closedir(dir);
@@ -151,9 +146,9 @@ static void ticking(int on)
     memset(&action, 0, sizeof(action));
     action.sa_handler = on_signal;
     if (sigaction(SIGALRM, &action, NULL) == -1)
-        die("sigaction");
+        err(1, "sigaction");
     if (setitimer(ITIMER_REAL, &ticks, NULL) == -1)
-        die("setitimer");
+        err(1, "setitimer");
 }
 
 /* ---- The questions ---- */
@@ -217,30 +212,30 @@ static void cancel_bad_fd(void)
  * then a sync. When only the first has ended, is the sync done? */
 static void sync_behind(int priority)
 {
-    static char much[1 << 20], some[1 << 20];
+    static char much[1 << 20], some[1 << 20], sink[1 << 20];
     static struct aiocb running, queued, syncing;
-    struct timespec limit = { 0, 100000000 };   /* 100 ms */
+    struct timespec limit = { 0, 100000000 }; /* 100 ms */
     const struct aiocb *const list[1] = { &syncing };
     int ends[2];
 
 #ifdef __GLIBC__
     if (priority > 0)
-        limit.tv_sec = 10;      /* it will be done */
+        limit.tv_sec = 10; /* it will be done */
 #endif
     if (pipe(ends) == -1)
-        die("pipe");
+        err(1, "pipe");
     prepare(&running, ends[1], much, sizeof(much));
     prepare(&queued, ends[1], some, sizeof(some));
     prepare(&syncing, ends[1], NULL, 0);
     queued.aio_reqprio = priority;
     if (aio_write(&running) == -1 || aio_write(&queued) == -1 ||
         aio_fsync(O_SYNC, &syncing) == -1)
-        die("aio_write or aio_fsync");
+        err(1, "aio_write or aio_fsync");
     for (size_t got = 0; got < sizeof(much);) {
-        ssize_t n = read(ends[0], much, sizeof(much) - got);
+        ssize_t n = read(ends[0], sink, sizeof(sink) - got);
 
         if (n == -1)
-            die("read");
+            err(1, "read");
         got += n;
     }
     wait_for(&running);
@@ -248,7 +243,7 @@ static void sync_behind(int priority)
     printf("write: %s, sync: %s\n", name_of(aio_error(&queued)),
            aio_error(&syncing) == EINPROGRESS ? "waits" : "done");
     fflush(stdout);
-    _exit(EXIT_SUCCESS);        /* what is in flight stays so */
+    _exit(EXIT_SUCCESS); /* what is in flight stays so */
 }
 
 static void sync_order(void)
@@ -297,8 +292,9 @@ static void zeroed_sigevent(void)
     prepare(&aiocb, scratch_file(), text, 5);
     memset(&aiocb.aio_sigevent, 0, sizeof(aiocb.aio_sigevent));
     printf("sigev_notify: %s, signal %d\n",
-           aiocb.aio_sigevent.sigev_notify == SIGEV_SIGNAL ? "SIGEV_SIGNAL" :
-           "another", aiocb.aio_sigevent.sigev_signo);
+           aiocb.aio_sigevent.sigev_notify == SIGEV_SIGNAL ? "SIGEV_SIGNAL"
+                                                           : "another",
+           aiocb.aio_sigevent.sigev_signo);
     answer("aio_write", aio_write(&aiocb));
     wait_for(&aiocb);
     answer("aio_return", aio_return(&aiocb));
@@ -315,10 +311,10 @@ static void count_signals(const char *what, int signo)
     sigemptyset(&set);
     sigaddset(&set, signo);
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-        die("sigprocmask");
+        err(1, "sigprocmask");
     for (int i = 0; i < 3; i++)
         if (sigqueue(getpid(), signo, value) == -1)
-            die("sigqueue");
+            err(1, "sigqueue");
     while (sigtimedwait(&set, NULL, &at_once) == signo)
         arrived++;
     printf("%s: %d of 3\n", what, arrived);
@@ -347,7 +343,7 @@ static void suspend_before_callback(void)
     char text[] = "hello";
 
     if (sem_init(&go, 0, 0) == -1 || sem_init(&ran, 0, 0) == -1)
-        die("sem_init");
+        err(1, "sem_init");
     prepare(&aiocb, scratch_file(), text, 5);
     aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
     aiocb.aio_sigevent.sigev_notify_function = on_completion;
@@ -430,7 +426,7 @@ static void listio_event(void)
     sigemptyset(&set);
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-        die("sigprocmask");
+        err(1, "sigprocmask");
     make_pipe(ends);
     prepare(&aiocb, ends[0], &letter, 1);
     aiocb.aio_lio_opcode = LIO_READ;
@@ -442,7 +438,7 @@ static void listio_event(void)
     event.sigev_value.sival_int = 2;
     write_byte(ends[1]);
     if (sigtimedwait(&set, &info, &limit) == -1)
-        die("sigtimedwait");
+        err(1, "sigtimedwait");
     printf("signal: value %d\n", info.si_value.sival_int);
 }
 
@@ -459,9 +455,9 @@ static void signal_lost(void)
     sigemptyset(&set);
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-        die("sigprocmask");
+        err(1, "sigprocmask");
     if (setrlimit(RLIMIT_SIGPENDING, &none) == -1)
-        die("setrlimit");
+        err(1, "setrlimit");
     prepare(&aiocb, fd, text, 5);
     aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
     aiocb.aio_sigevent.sigev_signo = SIGRTMIN;
@@ -480,11 +476,11 @@ static void append(void)
     int fd = scratch_file();
 
     if (write(fd, "12", 2) != 2 || fcntl(fd, F_SETFL, O_APPEND) == -1)
-        die("write");
+        err(1, "write");
     start_write(&aiocb, fd, text, 5);
     wait_for(&aiocb);
     if (pread(fd, got, 7, 0) == -1)
-        die("pread");
+        err(1, "pread");
     printf("%s\n", got);
 }
 
@@ -497,7 +493,7 @@ static void return_errno(void)
     ssize_t n;
 
     if (fd == -1)
-        die("open");
+        err(1, "open");
     start_read(&aiocb, fd, &letter);
     wait_for(&aiocb);
     errno = 4711;
@@ -519,13 +515,13 @@ static void maps(void)
     start_read(&aiocb, ends[0], &letter);
     file = fopen("/proc/self/maps", "r");
     if (file == NULL)
-        die("fopen");
+        err(1, "fopen");
     while (fgets(line, sizeof(line), file) != NULL)
         contexts += strstr(line, "[aio]") != NULL;
     fclose(file);
     printf("contexts: %d\n", contexts);
     if (write(ends[1], "x", 1) != 1)
-        die("write");
+        err(1, "write");
     wait_for(&aiocb);
 }
 
@@ -554,7 +550,7 @@ static void callback_mask(void)
     aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
     aiocb.aio_sigevent.sigev_notify_function = note_mask;
     if (aio_write(&aiocb) == -1)
-        die("aio_write");
+        err(1, "aio_write");
     while (sem_wait(&called) == -1)
         ;
     printf("blocked of 31 signals: %d\n", nr_blocked);
@@ -599,7 +595,7 @@ static void cancel_notifies(void)
     sigemptyset(&set);
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-        die("sigprocmask");
+        err(1, "sigprocmask");
     make_pipe(ends);
     start_read(&first, ends[0], &letters[0]);
     prepare(&second, ends[0], &letters[1], 1);
@@ -609,7 +605,7 @@ static void cancel_notifies(void)
     answer("aio_read", aio_read(&second));
     answer("aio_cancel", aio_cancel(ends[0], &second));
     if (sigtimedwait(&set, &info, &limit) == -1)
-        die("sigtimedwait");
+        err(1, "sigtimedwait");
     printf("signal: value %d, %s\n", info.si_value.sival_int,
            name_of(aio_error(&second)));
 }
@@ -634,7 +630,7 @@ static void close_read(void)
  */
 static void close_queued(void)
 {
-    static char much[MUCH];
+    static char much[MUCH], sink[MUCH];
     static struct aiocb first, second;
     char letter = 'w', got = '?';
     int one[2], two[2];
@@ -644,13 +640,13 @@ static void close_queued(void)
     make_pipe(two);
     start_write(&first, one[1], much, sizeof(much));
     start_write(&second, one[1], &letter, 1);
-    if (read(one[0], &got, 1) != 1)     /* now the first is under way */
-        die("read");
+    if (read(one[0], &got, 1) != 1) /* now the first is under way */
+        err(1, "read");
     if (close(one[1]) == -1)
-        die("close");
+        err(1, "close");
     if (dup(two[1]) != one[1])
-        die("dup");
-    while (drained < MUCH && (n = read(one[0], much, sizeof(much))) > 0)
+        err(1, "dup");
+    while (drained < MUCH && (n = read(one[0], sink, sizeof(sink))) > 0)
         drained += n;
     wait_for(&first);
     wait_for(&second);
@@ -672,9 +668,9 @@ static void cancel_second(int op)
     start_write(&first, ends[1], much, sizeof(much));
     prepare(&second, ends[1], &letter, 1);
     if (op == LIO_WRITE ? aio_write(&second) : aio_fsync(op, &second))
-        die("aio_write or aio_fsync");
-    if (read(ends[0], &got, 1) != 1)    /* now the first is under way */
-        die("read");
+        err(1, "aio_write or aio_fsync");
+    if (read(ends[0], &got, 1) != 1) /* now the first is under way */
+        err(1, "read");
     printf("both are in flight\n");
     fflush(stdout);
     answer("aio_cancel", aio_cancel(ends[1], &second));
@@ -691,8 +687,8 @@ static void cancel_fsync(void)
 }
 
 /* lio_listio(LIO_WAIT) of a read that waits, interrupted. */
-__attribute__((noinline))
-static void listio_interrupted(struct aiocb *aiocb, int fd, char *letter)
+__attribute__((noinline)) static void listio_interrupted(struct aiocb *aiocb,
+                                                         int fd, char *letter)
 {
     struct aiocb *list[1] = { aiocb };
 
@@ -704,8 +700,7 @@ static void listio_interrupted(struct aiocb *aiocb, int fd, char *letter)
 }
 
 /* Other calls soon use the stack that it has used. */
-__attribute__((noinline))
-static void use_stack(void)
+__attribute__((noinline)) static void use_stack(void)
 {
     volatile char stack[16384];
 
@@ -741,29 +736,429 @@ static void listio_blocked(void)
     aiocb.aio_lio_opcode = LIO_READ;
     sigfillset(&all);
     if (sigprocmask(SIG_SETMASK, &all, &old) == -1)
-        die("sigprocmask");
+        err(1, "sigprocmask");
     if (signal(SIGALRM, on_signal) == SIG_ERR || raise(SIGALRM) != 0)
-        die("raise");
+        err(1, "raise");
     write_byte(ends[1]);
     answer("lio_listio", lio_listio(LIO_WAIT, list, 1, NULL));
     if (sigprocmask(SIG_SETMASK, &old, NULL) == -1)
-        die("sigprocmask");
+        err(1, "sigprocmask");
     answer("aio_return", aio_return(&aiocb));
 }
+
+/* ---- Tables: each line is a fact ---- */
+
+static const char *answer_of(int result)
+{
+    return result == AIO_CANCELED      ? "AIO_CANCELED"
+           : result == AIO_NOTCANCELED ? "AIO_NOTCANCELED"
+           : result == AIO_ALLDONE     ? "AIO_ALLDONE"
+                                       : name_of(errno);
+}
+
+/* Signals number n to n + 1 after SIGRTMIN will be waited for. */
+static void block_signals(sigset_t *set, int n)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGRTMIN + n);
+    if (pthread_sigmask(SIG_BLOCK, set, NULL) != 0)
+        errx(1, "pthread_sigmask");
+}
+
+/* How many of these come, of `most`; and none after these. */
+static int count_arrived(const sigset_t *set, int most)
+{
+    const struct timespec soon = { 0, 50000000 }; /* 50 ms */
+    int arrived = 0;
+
+    while (sigtimedwait(set, NULL, arrived < most ? &limit : &soon) != -1)
+        arrived++;
+    return arrived;
+}
+
+enum { OF_LIST = 5 };
+static struct aiocb of_list[OF_LIST], *list[OF_LIST];
+static char letters[OF_LIST][4];
+
+/* Reads of four bytes each, at the beginning of the file. */
+static void prepare_list(int fd, int nr)
+{
+    for (int i = 0; i < nr; i++) {
+        prepare(&of_list[i], fd, letters[i], 4);
+        of_list[i].aio_lio_opcode = LIO_READ;
+        list[i] = &of_list[i];
+    }
+}
+
+static void wait_for_list(int nr)
+{
+    for (int i = 0; i < nr; i++)
+        wait_for(&of_list[i]);
+}
+
+static void lists(void)
+{
+    struct sigevent event = { .sigev_notify = SIGEV_SIGNAL };
+    sigset_t own, of_all;
+    int fd = scratch_file(), result;
+
+    if (write(fd, "aaaabbbbcccc", 12) != 12)
+        err(1, "write");
+    block_signals(&own, 0);
+    block_signals(&of_all, 1);
+    event.sigev_signo = SIGRTMIN + 1;
+
+    prepare_list(fd, 3);
+    of_list[0].aio_offset = 8;
+    of_list[2].aio_offset = 4;
+    answer("LIO_READ at 8, 0, 4", lio_listio(LIO_WAIT, list, 3, &event));
+    printf("data: %.4s %.4s %.4s\n", letters[0], letters[1], letters[2]);
+    printf("LIO_WAIT with a sigevent: %d signals\n", count_arrived(&of_all, 0));
+
+    prepare_list(fd, 2);
+    of_list[0].aio_lio_opcode = -1;
+    answer("opcode -1 and a read", lio_listio(LIO_WAIT, list, 2, NULL));
+    printf("opcode -1: aio_error %s\n", name_of(aio_error(&of_list[0])));
+    printf("the read: aio_error %s\n", name_of(aio_error(&of_list[1])));
+
+    answer("mode 77", lio_listio(77, list, 0, NULL));
+    answer("-1 entries", lio_listio(LIO_WAIT, list, -1, NULL));
+    answer("no entries", lio_listio(LIO_WAIT, list, 0, NULL));
+
+    /* What failed before is told to do nothing. */
+    prepare_list(open("probe-file", O_WRONLY), 1);
+    lio_listio(LIO_WAIT, list, 1, NULL);
+    of_list[0].aio_lio_opcode = LIO_NOP;
+    answer("LIO_NOP that failed before", lio_listio(LIO_WAIT, list, 1, NULL));
+
+    prepare_list(fd, OF_LIST);
+    of_list[3].aio_fildes = open("probe-file", O_WRONLY);
+    for (int i = 0; i < OF_LIST; i++) {
+        of_list[i].aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+        of_list[i].aio_sigevent.sigev_signo = SIGRTMIN;
+    }
+    result = lio_listio(LIO_NOWAIT, list, OF_LIST, &event);
+    answer("LIO_NOWAIT, one of five fails", result);
+    printf("its signals: %d of requests", count_arrived(&own, OF_LIST));
+    printf(", %d of the list\n", count_arrived(&of_all, 1));
+    wait_for_list(OF_LIST);
+    printf("the one that failed: %s\n", name_of(aio_error(&of_list[3])));
+}
+
+/* Callbacks: of a list, and of a request whose list is waited for. */
+static void list_callbacks(void)
+{
+    struct timespec until;
+    struct sigevent event = { .sigev_notify = SIGEV_THREAD,
+                              .sigev_notify_function = on_completion };
+    int fd = scratch_file();
+
+    if (sem_init(&go, 0, 0) == -1 || sem_init(&ran, 0, 0) == -1)
+        err(1, "sem_init");
+    prepare_list(fd, 3);
+    of_list[1].aio_sigevent = event;
+    answer("LIO_WAIT", lio_listio(LIO_WAIT, list, 3, NULL));
+    printf("a callback of its requests: %s\n",
+           sem_trywait(&ran) == 0 ? "over" : "not over");
+    sem_post(&go);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += limit.tv_sec;
+    answer("then", sem_timedwait(&ran, &until));
+
+    prepare_list(fd, 3);
+    sem_post(&go);
+    answer("LIO_NOWAIT, SIGEV_THREAD", lio_listio(LIO_NOWAIT, list, 3, &event));
+    answer("callback of the list", sem_timedwait(&ran, &until));
+}
+
+/* Nobody is told: neither of a signal nor of a callback that is lost. */
+static void list_lost(void)
+{
+    const struct rlimit none = { 0, 0 }, little = { 500 << 20, 500 << 20 };
+    struct sigevent event = { .sigev_notify = SIGEV_SIGNAL };
+    struct timespec until;
+    pthread_attr_t huge;
+    sigset_t set;
+    int fd = scratch_file();
+
+    block_signals(&set, 0);
+    event.sigev_signo = SIGRTMIN;
+    if (setrlimit(RLIMIT_SIGPENDING, &none) == -1)
+        err(1, "setrlimit");
+    prepare_list(fd, 3);
+    answer("LIO_NOWAIT", lio_listio(LIO_NOWAIT, list, 3, &event));
+    wait_for_list(3);
+    printf("its requests: %s %s %s\n", name_of(aio_error(&of_list[0])),
+           name_of(aio_error(&of_list[1])), name_of(aio_error(&of_list[2])));
+    printf("its signal: %s\n", count_arrived(&set, 0) ? "there" : "lost");
+
+    /* There is no memory for the stack of this callback's thread. */
+    pthread_attr_init(&huge);
+    if (pthread_attr_setstacksize(&huge, 1 << 30) != 0)
+        errx(1, "pthread_attr_setstacksize");
+    if (setrlimit(RLIMIT_AS, &little) == -1)
+        err(1, "setrlimit");
+    if (sem_init(&go, 0, 1) == -1 || sem_init(&ran, 0, 0) == -1)
+        err(1, "sem_init");
+    prepare_list(fd, 1);
+    of_list[0].aio_sigevent.sigev_notify = SIGEV_THREAD;
+    of_list[0].aio_sigevent.sigev_notify_function = on_completion;
+    of_list[0].aio_sigevent.sigev_notify_attributes = &huge;
+    answer("no room for its callback", aio_read(&of_list[0]));
+    wait_for(&of_list[0]);
+    printf("aio_error: %s\n", name_of(aio_error(&of_list[0])));
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 100000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    printf("callback: %s\n", sem_timedwait(&ran, &until) == 0 ? "ran" : "lost");
+}
+
+static void cancels(void)
+{
+    static struct aiocb never, writing, running, copy, kept;
+    static char much[MUCH], sink[MUCH];
+    ssize_t n, drained = 1;
+    int fd = scratch_file(), ends[2], others[2];
+
+    printf("a descriptor without requests: %s\n",
+           answer_of(aio_cancel(fd, NULL)));
+    never.aio_fildes = fd;
+    printf("a request never submitted: %s\n",
+           answer_of(aio_cancel(fd, &never)));
+    make_pipe(ends);
+    make_pipe(others);
+    start_write(&writing, ends[1], much, sizeof(much));
+    if (read(ends[0], sink, 1) != 1) /* now it is under way */
+        err(1, "read");
+    printf("not its descriptor: %s\n", answer_of(aio_cancel(fd, &writing)));
+    copy = writing;
+    printf("a copy of a request: %s\n", answer_of(aio_cancel(ends[1], &copy)));
+    if (dup2(others[1], ends[1]) == -1)
+        err(1, "dup2");
+    printf("dup2() over its descriptor: %s\n", name_of(aio_error(&writing)));
+    while (drained < MUCH && (n = read(ends[0], sink, MUCH)) > 0)
+        drained += n;
+    wait_for(&writing);
+    printf("the pipe is read: %s\n", name_of(aio_error(&writing)));
+
+    start_write(&running, others[1], much, sizeof(much));
+    if (read(others[0], sink, 1) != 1)
+        err(1, "read");
+    kept = running;
+    printf("running: %s\n", answer_of(aio_cancel(others[1], &running)));
+    printf("its fields: %s\n",
+           running.aio_fildes == kept.aio_fildes &&
+                   running.aio_buf == kept.aio_buf &&
+                   running.aio_nbytes == kept.aio_nbytes &&
+                   running.aio_offset == kept.aio_offset &&
+                   running.aio_reqprio == kept.aio_reqprio &&
+                   running.aio_lio_opcode == kept.aio_lio_opcode &&
+                   !memcmp(&running.aio_sigevent, &kept.aio_sigevent,
+                           sizeof(kept.aio_sigevent))
+               ? "the same"
+               : "changed");
+    _exit(fflush(stdout) != 0); /* it may be in flight */
+}
+
+static void sync_one(const char *what, int op, int fd, int rubbish)
+{
+    static struct aiocb aiocb;
+    int result;
+
+    prepare(&aiocb, fd, rubbish ? (void *)&aiocb : NULL, rubbish);
+    aiocb.aio_offset = -rubbish;
+    aiocb.aio_reqprio = rubbish;
+    result = aio_fsync(op, &aiocb);
+    if (result == -1) {
+        answer(what, result);
+        return;
+    }
+    wait_for(&aiocb);
+    printf("%s: aio_error %s, aio_return %d\n", what,
+           name_of(aio_error(&aiocb)), (int)aio_return(&aiocb));
+}
+
+static void syncs(void)
+{
+    int fd = scratch_file();
+
+    sync_one("O_DSYNC", O_DSYNC, fd, 0);
+    sync_one("O_SYNC", O_SYNC, fd, 0);
+    sync_one("buffer, length, offset and priority of 12345", O_SYNC, fd, 12345);
+    sync_one("a file open for reading", O_SYNC, open("probe-file", O_RDONLY),
+             0);
+    sync_one("a folder", O_SYNC, open(".", O_RDONLY | O_DIRECTORY), 0);
+    sync_one("/dev/null", O_SYNC, open("/dev/null", O_WRONLY), 0);
+    sync_one("neither O_DSYNC nor O_SYNC", 0, fd, 0);
+}
+
+static void limits(void)
+{
+    printf("_SC_AIO_MAX: %ld\n", sysconf(_SC_AIO_MAX));
+    printf("_SC_AIO_LISTIO_MAX: %ld\n", sysconf(_SC_AIO_LISTIO_MAX));
+    printf("_SC_AIO_PRIO_DELTA_MAX: %ld\n", sysconf(_SC_AIO_PRIO_DELTA_MAX));
+    printf("_SC_ASYNCHRONOUS_IO: %s\n",
+           sysconf(_SC_ASYNCHRONOUS_IO) > 0 ? "above 0" : "not above 0");
+}
+
+/* A request in flight is copied, and the copy asked. */
+static void copied(void)
+{
+    const struct timespec soon = { 0, 50000000 }; /* 50 ms */
+    static struct aiocb reading, copy;
+    const struct aiocb *const of_copy[1] = { &copy };
+    static char letter;
+    int ends[2];
+
+    make_pipe(ends);
+    start_read(&reading, ends[0], &letter);
+    copy = reading;
+    write_byte(ends[1]);
+    wait_for(&reading);
+    printf("the request: %s\n", name_of(aio_error(&reading)));
+    printf("a copy made before: %s\n", name_of(aio_error(&copy)));
+    answer("aio_suspend of the copy", aio_suspend(of_copy, 1, &soon));
+}
+
+enum { POOL = 20 };
+static struct aiocb waiting[POOL];
+static int of_waiting[POOL][2];
+
+/* As many reads of empty pipes as glibc has threads. */
+static void fill_pool(void)
+{
+    static char letter[POOL];
+
+    for (int i = 0; i < POOL; i++) {
+        make_pipe(of_waiting[i]);
+        start_read(&waiting[i], of_waiting[i][0], &letter[i]);
+    }
+}
+
+static void end_soon(const char *what, const struct aiocb *aiocb)
+{
+    const struct timespec soon = { 0, 200000000 }; /* 200 ms */
+    const struct aiocb *const of_one[1] = { aiocb };
+
+    aio_suspend(of_one, 1, &soon);
+    printf("%s: %s\n", what, name_of(aio_error(aiocb)));
+}
+
+static void full_pool(void)
+{
+    static struct aiocb writing;
+    char text[] = "hello";
+
+    fill_pool();
+    start_write(&writing, scratch_file(), text, 5);
+    end_soon("behind 20 reads of pipes, a write to a file", &writing);
+    write_byte(of_waiting[7][1]);
+    wait_for(&writing);
+    printf("one of the reads is over: %s\n", name_of(aio_error(&writing)));
+    _exit(fflush(stdout) != 0); /* 19 are in flight */
+}
+
+/* The first in a queue that waits for a thread is taken back. */
+static void orphans(void)
+{
+    static struct aiocb first, second;
+    char text[] = "hello";
+    int fd = scratch_file();
+
+    fill_pool();
+    start_write(&first, fd, text, 5);
+    start_write(&second, fd, text, 5);
+    printf("the first of two: %s\n", answer_of(aio_cancel(fd, &first)));
+    for (int i = 0; i < POOL; i++)
+        write_byte(of_waiting[i][1]);
+    for (int i = 0; i < POOL; i++)
+        wait_for(&waiting[i]);
+    end_soon("all threads are idle, the second", &second);
+    _exit(fflush(stdout) != 0);
+}
+
+#ifdef __GLIBC__
+/* What it costs to queue up so many for one descriptor. */
+static double queueing(int requests)
+{
+    struct aiocb *aiocbs = calloc(requests, sizeof(*aiocbs));
+    struct timespec begin, end;
+    static char letter;
+    int ends[2];
+
+    if (!aiocbs)
+        err(1, "calloc");
+    make_pipe(ends);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begin);
+    for (int i = 0; i < requests; i++)
+        start_read(&aiocbs[i], ends[0], &letter);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &end);
+    return end.tv_sec - begin.tv_sec + (end.tv_nsec - begin.tv_nsec) / 1e9;
+}
+
+static void long_queue(void)
+{
+    double few = queueing(3000), many = queueing(12000);
+
+    printf("four times as many: %s times the work\n",
+           many > 8 * few ? "more than eight" : "up to eight");
+    _exit(fflush(stdout) != 0); /* all are in flight */
+}
+#else
+static void long_queue(void)
+{
+    puts("a thread for each");
+}
+#endif
 
 static const struct question {
     const char *name;
     void (*ask)(void);
 } questions[] = {
-#define Q(name) { #name, name }
-    Q(cancel_bad_fd), Q(sync_order), Q(sync_overtakes),
-    Q(library), Q(bad_fd), Q(fsync_bad_fd), Q(reqprio), Q(error_is_returned),
-    Q(return_twice), Q(zeroed_sigevent), Q(signals_queue),
-    Q(suspend_before_callback), Q(pool), Q(pool_of_two), Q(listio_threads),
-    Q(listio_event), Q(signal_lost), Q(idle), Q(cancel_notifies),
-    Q(close_read), Q(close_queued),
-    Q(cancel_behind_write), Q(cancel_fsync), Q(listio_crash),
-    Q(listio_blocked), Q(append), Q(return_errno), Q(maps), Q(callback_mask),
+#define Q(name)                                                                \
+    {                                                                          \
+#name, name                                                            \
+    }
+    Q(lists),
+    Q(list_callbacks),
+    Q(list_lost),
+    Q(cancels),
+    Q(syncs),
+    Q(limits),
+    Q(copied),
+    Q(full_pool),
+    Q(orphans),
+    Q(long_queue),
+    Q(cancel_bad_fd),
+    Q(sync_order),
+    Q(sync_overtakes),
+    Q(library),
+    Q(bad_fd),
+    Q(fsync_bad_fd),
+    Q(reqprio),
+    Q(error_is_returned),
+    Q(return_twice),
+    Q(zeroed_sigevent),
+    Q(signals_queue),
+    Q(suspend_before_callback),
+    Q(pool),
+    Q(pool_of_two),
+    Q(listio_threads),
+    Q(listio_event),
+    Q(signal_lost),
+    Q(idle),
+    Q(cancel_notifies),
+    Q(close_read),
+    Q(close_queued),
+    Q(cancel_behind_write),
+    Q(cancel_fsync),
+    Q(listio_crash),
+    Q(listio_blocked),
+    Q(append),
+    Q(return_errno),
+    Q(maps),
+    Q(callback_mask),
 };
 
 int main(int argc, char **argv)
