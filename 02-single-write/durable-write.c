@@ -9,64 +9,164 @@
  * Build:  cc -o durable-write durable-write.c
  * Usage:  ./durable-write FILE [TEXT]
  * Needs:  Linux 4.18 (IOCB_CMD_FSYNC and IOCB_CMD_FDSYNC)
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: durable-write FILE [TEXT]\n"
-    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
+static const char *path;
+
+static long long perform(aio_context_t ctx, struct iocb *iocb);
+static void check(const char *command, const char *file, long long res);
+static struct iocb sync_request(int opcode, int fd);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    const char *text = "Hello, durable world!\n";
+    aio_context_t ctx = 0;
+    struct iocb iocb;
+    long long res;
+    char *copy, *name;
+    int fd, folder;
+
+    start(argc, argv, 1, 2);
+    path = argv[1];
+    if (argc > 2)
+        text = argv[2];
+
+    /*
+     * Set up: a context, the folder that holds the file's name, and the file:
+     * last, so that no old file is emptied if there is an error before. A
+     * link is not followed: the file's own name is in another folder.
+     */
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+    copy = strdup(path); /* dirname() changes what it is given */
+    if (copy == NULL)
+        err(1, "strdup");
+    name = dirname(copy);
+    folder = open(name, O_RDONLY | O_DIRECTORY);
+    if (folder == -1)
+        err(1, "open %s", name);
+    fd = create(O_WRONLY | O_NOFOLLOW);
+    if (fd == -1)
+        err(1, "open %s", path);
+
+    /* Write. The event says that the page cache has the data, no more. */
+    iocb = (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)text,
+        .aio_nbytes = strlen(text),
+    };
+    res = perform(ctx, &iocb);
+    check("IOCB_CMD_PWRITE", path, res);
+    if ((size_t)res != strlen(text)) {
+        errno = EIO;
+        err(1, "IOCB_CMD_PWRITE %s: only %lld of %zu bytes written", path, res,
+            strlen(text));
+    }
+    printf("IOCB_CMD_PWRITE: %lld bytes are in the page cache\n", res);
+
+    /*
+     * Sync the file, now that the write is done. FDSYNC is fdatasync():
+     * the data, and of the file's attributes what reading it needs, such
+     * as its size. This is also where errors of the disk come out.
+     */
+    iocb = sync_request(IOCB_CMD_FDSYNC, fd);
+    res = perform(ctx, &iocb);
+    check("IOCB_CMD_FDSYNC", path, res);
+    printf("IOCB_CMD_FDSYNC: the data is on the disk\n");
+
+    /* A new file needs its name there as well: that is in the folder. */
+    iocb = sync_request(IOCB_CMD_FSYNC, folder);
+    res = perform(ctx, &iocb);
+    check("IOCB_CMD_FSYNC", name, res);
+    printf("IOCB_CMD_FSYNC of the folder: the file's name is, too\n");
+
+    /* Tear down. */
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(folder) == -1)
+        err(1, "close %s", name);
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    free(copy);
+    return EXIT_SUCCESS;
+}
+
+/* Submits one request and waits for its event. Returns the event's res. */
+static long long perform(aio_context_t ctx, struct iocb *iocb)
+{
+    struct iocb *list[1] = { iocb };
+    struct io_event event;
+    int n;
+
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "io_getevents");
+    return event.res;
+}
+
+/* Ends the program if a request has failed; errno does not know of it. */
+static void check(const char *command, const char *file, long long res)
+{
+    if (res < 0) {
+        errno = -res;
+        err(1, "%s %s", command, file);
+    }
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * FSYNC and FDSYNC take a descriptor and nothing else: there is no way to
+ * sync a part of a file. All other fields must be 0.
  */
-static _Noreturn void die(const char *call, ...)
+static struct iocb sync_request(int opcode, int fd)
 {
-    int error = errno;
-    va_list args;
-
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    return (struct iocb){ .aio_lio_opcode = opcode, .aio_fildes = fd };
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    struct stat st;
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -83,154 +183,43 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-/* Submits one request and waits for its event. Returns the event's res. */
-static long long complete(aio_context_t ctx, struct iocb *iocb)
-{
-    struct iocb *list[1] = { iocb };
-    struct io_event event;
-    int n;
+static const char usage[] =
+    "Usage: durable-write FILE [TEXT]\n"
+    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
 
-    if (io_submit(ctx, 1, list) != 1)
-        die("io_submit");
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        die("io_getevents");
-    return event.res;
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/*
- * FSYNC and FDSYNC take a descriptor and nothing else: there is no way to
- * sync a part of a file. All other fields must be 0.
- */
-static struct iocb sync_request(int opcode, int fd)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    struct iocb iocb;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = opcode;
-    iocb.aio_fildes = fd;
-    return iocb;
-}
-
-/* A mistake made on purpose: io_submit refuses the request. */
-static void show_mistake(aio_context_t ctx, const char *what,
-                         struct iocb *iocb)
-{
-    struct iocb *list[1] = { iocb };
-
-    printf("IOCB_CMD_FSYNC %s: %s\n", what,
-           io_submit(ctx, 1, list) == -1 ? strerror(errno) : "taken");
-}
-
-int main(int argc, char **argv)
-{
-    const char *path = argv[1];
-    const char *text = "Hello, durable world!\n";
-    aio_context_t ctx = 0;
-    struct iocb iocb;
-    long long res;
-    char *copy, *name;
-    int fd, folder, ends[2];
-
-    check_arguments(argc, argv, 1, 2);
-    if (argc > 2)
-        text = argv[2];
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /*
-     * Set up: a context, the folder that holds the file's name, and the file:
-     * last, so that no old file is emptied if there is an error before. A
-     * link is not followed: the name that it has is in some other folder.
-     */
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
-    copy = strdup(path);        /* dirname() changes what it is given */
-    if (copy == NULL)
-        die("strdup");
-    name = dirname(copy);
-    folder = open(name, O_RDONLY | O_DIRECTORY);
-    if (folder == -1)
-        die("open %s", name);
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
-    if (fd == -1)
-        die("open %s", path);
-
-    /* Write. The event says that the page cache has the data, no more. */
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
-    iocb.aio_fildes = fd;
-    iocb.aio_buf = (uintptr_t)text;
-    iocb.aio_nbytes = strlen(text);
-    res = complete(ctx, &iocb);
-    if (res < 0) {
-        errno = -res;
-        die("IOCB_CMD_PWRITE %s", path);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-    if ((size_t)res != strlen(text)) {
-        errno = EIO;
-        die("IOCB_CMD_PWRITE %s: only %lld of %zu bytes written", path,
-            res, strlen(text));
-    }
-    printf("IOCB_CMD_PWRITE: %lld bytes are in the page cache\n", res);
-
-    /*
-     * Sync the file, now that the write is done. FDSYNC is fdatasync():
-     * the data, and of the file's attributes what reading it needs, such
-     * as its size. This is also where errors of the disk come out.
-     */
-    iocb = sync_request(IOCB_CMD_FDSYNC, fd);
-    res = complete(ctx, &iocb);
-    if (res < 0) {
-        errno = -res;
-        die("IOCB_CMD_FDSYNC %s", path);
-    }
-    printf("IOCB_CMD_FDSYNC: the data is on the disk\n");
-
-    /* A new file needs its name there as well: that is in the folder. */
-    iocb = sync_request(IOCB_CMD_FSYNC, folder);
-    res = complete(ctx, &iocb);
-    if (res < 0) {
-        errno = -res;
-        die("IOCB_CMD_FSYNC %s", name);
-    }
-    printf("IOCB_CMD_FSYNC of the folder: the file's name is, too\n");
-
-    /* What io_submit does not take. */
-    iocb = sync_request(IOCB_CMD_FSYNC, fd);
-    iocb.aio_buf = (uintptr_t)text;
-    show_mistake(ctx, "with a buffer", &iocb);
-    iocb = sync_request(IOCB_CMD_FSYNC, fd);
-    iocb.aio_nbytes = 1;
-    show_mistake(ctx, "with a length", &iocb);
-    iocb = sync_request(IOCB_CMD_FSYNC, fd);
-    iocb.aio_offset = 1;
-    show_mistake(ctx, "with an offset", &iocb);
-    if (pipe(ends) == -1)
-        die("pipe");
-    iocb = sync_request(IOCB_CMD_FSYNC, ends[1]);
-    show_mistake(ctx, "of a pipe", &iocb);
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(ends[0]) == -1 || close(ends[1]) == -1)
-        die("close");
-    if (close(folder) == -1)
-        die("close %s", name);
-    if (close(fd) == -1)
-        die("close %s", path);
-    free(copy);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

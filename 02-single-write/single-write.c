@@ -1,70 +1,152 @@
 /*
  * single-write.c - one request, one event
  *
- * Writes TEXT to FILE with a single asynchronous request, and shows every
- * field of what the kernel is given (struct iocb) and of what it answers
- * (struct io_event). Errors come from two places: io_submit() refuses the
- * request, or takes it and the event carries the error in `res`.
+ * Writes TEXT to FILE at OFFSET, and shows every field of the request and of
+ * the event that answers it. Errors come from two places: io_submit() refuses
+ * the request, or takes it and the event carries the error in `res`.
  *
  * Build:  cc -o single-write single-write.c
- * Usage:  ./single-write FILE [TEXT]
+ * Usage:  ./single-write FILE [TEXT [OFFSET]]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: single-write FILE [TEXT]\n"
-    "Makes FILE, or empties it, and writes TEXT to it with one request.\n";
+static const char *path;
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void show_both(const struct iocb *iocb, const struct io_event *event);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    const char *text = "Hello, asynchronous world!\n";
+    aio_context_t ctx = 0;
+    long offset = 0;
+    struct iocb iocb, *list[1] = { &iocb };
+    struct io_event event;
+    int fd, n;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    start(argc, argv, 1, 3);
+    path = argv[1];
+    if (argc > 2)
+        text = argv[2];
+    if (argc > 3)
+        offset = number(argv[3], 0, LONG_MAX);
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* Prepare: what is not named here is 0, and the kernel checks that. */
+    iocb = (struct iocb){
+        .aio_data = 42,
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)text,
+        .aio_nbytes = strlen(text),
+        .aio_offset = offset,
+    };
+
+    /* Submit: the first place for errors. The request was not taken. */
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
+
+    /* Wait for one event. Ctrl-Z and fg are enough to interrupt it. */
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "io_getevents");
+    show_both(&iocb, &event);
+
+    /* Check: the second place for errors. `res` tells, errno does not. */
+    if (event.res < 0) {
+        errno = -event.res;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    if ((size_t)event.res != strlen(text)) {
+        errno = EIO;
+        err(1, "IOCB_CMD_PWRITE %s: only %lld of %zu bytes written", path,
+            (long long)event.res, strlen(text));
+    }
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+static void show(const char *field, long long value, const char *meaning)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    printf("  %-14s %3lld  %s\n", field, value, meaning);
+}
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+/* The request, as the kernel has left it, and the event. */
+static void show_both(const struct iocb *iocb, const struct io_event *event)
+{
+    printf("struct iocb, 64 bytes:\n");
+    show("aio_data", iocb->aio_data, "ours: comes back in the event");
+    show("aio_key", iocb->aio_key, "the kernel's: it writes 0 here");
+    show("aio_rw_flags", iocb->aio_rw_flags, "RWF_ flags, as in pwritev2()");
+    show("aio_lio_opcode", iocb->aio_lio_opcode, "IOCB_CMD_PWRITE");
+    show("aio_reqprio", iocb->aio_reqprio, "used with IOCB_FLAG_IOPRIO");
+    show("aio_fildes", iocb->aio_fildes, "file descriptor");
+    printf("  %-14s   -  address of the text\n", "aio_buf");
+    show("aio_nbytes", iocb->aio_nbytes, "bytes");
+    show("aio_offset", iocb->aio_offset, "bytes from the file's start");
+    show("aio_reserved2", iocb->aio_reserved2, "must be 0");
+    show("aio_flags", iocb->aio_flags, "IOCB_FLAG_RESFD, IOCB_FLAG_IOPRIO");
+    show("aio_resfd", iocb->aio_resfd, "used with IOCB_FLAG_RESFD");
+    printf("io_submit: 1 request taken\n");
+
+    printf("io_getevents: 1 event\n");
+    printf("struct io_event, 32 bytes:\n");
+    show("data", event->data, "aio_data of the request");
+    printf("  %-14s   -  address of %s iocb\n", "obj",
+           event->obj == (uintptr_t)iocb ? "our" : "another");
+    show("res", event->res, "bytes written, or a negative errno");
+    show("res2", event->res2, "0 always, after errors too");
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -81,109 +163,58 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-static void show(const char *field, long long value, const char *meaning)
+static const char usage[] =
+    "Usage: single-write FILE [TEXT [OFFSET]]\n"
+    "Makes FILE, or empties it, and writes TEXT to it at OFFSET (0).\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    printf("  %-14s %3lld  %s\n", field, value, meaning);
-}
-
-static void show_iocb(const struct iocb *iocb)
-{
-    printf("struct iocb, 64 bytes:\n");
-    show("aio_data", iocb->aio_data, "ours: comes back in the event");
-    show("aio_key", iocb->aio_key, "the kernel's: it writes 0 here");
-    show("aio_rw_flags", iocb->aio_rw_flags, "RWF_ flags, as in pwritev2()");
-    show("aio_lio_opcode", iocb->aio_lio_opcode, "IOCB_CMD_PWRITE");
-    show("aio_reqprio", iocb->aio_reqprio, "used with IOCB_FLAG_IOPRIO");
-    show("aio_fildes", iocb->aio_fildes, "file descriptor");
-    printf("  %-14s   -  address of the text\n", "aio_buf");
-    show("aio_nbytes", iocb->aio_nbytes, "bytes");
-    show("aio_offset", iocb->aio_offset, "bytes from the file's start");
-    show("aio_reserved2", iocb->aio_reserved2, "must be 0");
-    show("aio_flags", iocb->aio_flags, "IOCB_FLAG_RESFD, IOCB_FLAG_IOPRIO");
-    show("aio_resfd", iocb->aio_resfd, "used with IOCB_FLAG_RESFD");
-}
-
-static void show_event(const struct io_event *event, const struct iocb *iocb)
-{
-    printf("struct io_event, 32 bytes:\n");
-    show("data", event->data, "aio_data of the request");
-    printf("  %-14s   -  %s\n", "obj", event->obj == (uintptr_t)iocb ?
-           "address of our iocb" : "not the address of our iocb");
-    show("res", event->res, "bytes written, or a negative errno");
-    show("res2", event->res2, "0 always, after errors too");
-}
-
-int main(int argc, char **argv)
-{
-    const char *path = argv[1];
-    const char *text = "Hello, asynchronous world!\n";
-    aio_context_t ctx = 0;
-    struct iocb iocb;
-    struct iocb *list[1] = { &iocb };
-    struct io_event event;
-    int fd, n;
-
-    check_arguments(argc, argv, 1, 2);
-    if (argc > 2)
-        text = argv[2];
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: a file and a context. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
-
-    /* Prepare: what is not set must be 0, for the kernel checks it. */
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_data = 42;
-    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
-    iocb.aio_fildes = fd;
-    iocb.aio_buf = (uintptr_t)text;
-    iocb.aio_nbytes = strlen(text);
-    iocb.aio_offset = 0;
-
-    /* Submit: the first place for errors. The request was not taken. */
-    if (io_submit(ctx, 1, list) != 1)
-        die("io_submit");
-    show_iocb(&iocb);
-    printf("io_submit: 1 request taken\n");
-
-    /* Wait for one event. Ctrl-Z and fg are enough to interrupt it. */
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        die("io_getevents");
-    printf("io_getevents: %d event\n", n);
-    show_event(&event, &iocb);
-
-    /* Check: the second place for errors. `res` tells, errno does not. */
-    if (event.res < 0) {
-        errno = -event.res;
-        die("IOCB_CMD_PWRITE %s", path);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
-    if ((size_t)event.res != strlen(text)) {
-        errno = EIO;
-        die("IOCB_CMD_PWRITE %s: only %lld of %zu bytes written", path,
-            (long long)event.res, strlen(text));
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
+}
 
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
+{
+    char *end;
+    long n;
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
 }

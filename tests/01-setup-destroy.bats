@@ -1,5 +1,5 @@
-# Contexts: setup-destroy, context-limits, and what io_setup and io_destroy
-# do in each case.
+# Contexts: setup-destroy, whose-context, and what io_setup and io_destroy do
+# in each case.
 
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
 load helpers/common
@@ -14,17 +14,30 @@ one_too_many() {
     too_many=$((max + 1))
 }
 
-# The output with all numbers that depend on others, or on the CPUs, as N.
-without_numbers() {
-    sed -E 's/^(aio-[^:]*|ring|requests taken|reaped [^:]*): -?[0-9]+/\1: N/' \
-        <<<"$output"
+# without_proc NAME [ARGUMENT...]: a program of the chapter where /proc is
+# empty. Skips if we may not mount there.
+without_proc() {
+    local enter=(unshare --mount)
+
+    [[ $EUID == 0 ]] || enter+=(--map-root-user)
+    "${enter[@]}" mount -t tmpfs none /proc 2>/dev/null ||
+        skip "no right to mount something over /proc"
+    # shellcheck disable=SC2016 # for the inner shell
+    ended 60 "${enter[@]}" bash -c 'mount -t tmpfs none /proc && exec "$@"' \
+        bash "$root/$chapter/$1" "${@:2}"
 }
 
-# ---- setup-destroy and context-limits ----
+# The output with all numbers that depend on others as N.
+without_numbers() {
+    sed -E 's/^(aio-[^:]*): [0-9]+/\1: N/' <<<"$output"
+}
+
+# ---- setup-destroy and whose-context ----
 
 @test "setup-destroy shows a context's life, and three mistakes" {
     traced setup-destroy
     same calls "$trace" "\
+signal SIGXFSZ ignored
 io_setup 128 = 0
 io_destroy = 0
 io_destroy = -22
@@ -41,64 +54,6 @@ io_destroy a second time: Invalid argument
 io_setup into a context that is not 0: Invalid argument
 io_setup into a bad address: Bad address"
     assert_line "aio-max-nr: $(</proc/sys/fs/aio-max-nr)"
-}
-
-@test "context-limits shows ring, child and two contexts" {
-    traced context-limits
-    same calls "$(sed '/64/s/ = [1-9].*//' <<<"$trace" | uniq)" "\
-io_setup 32 = 0
-signal 17
-io_submit 0 = -22
-io_getevents 0 0 - = -22
-io_destroy = -22
-io_submit 0 = 0
-io_submit 1 = 1: poll pipe:r 1
-io_submit 1 = -11: poll pipe:r 1
-io_getevents 0 64 - = 0
-io_setup 1 = 0
-io_submit 1 = 1: poll pipe:r 1
-io_getevents 1 64 -
-io_getevents 0 64 - = 0
-io_getevents 1 64 -
-io_getevents 0 64 - = 0
-io_destroy = 0"
-    same output "$(without_numbers)" "\
-asked for: 32 events
-aio-nr: N more than before
-ring: N places
-child: $("$BATS_FILE_TMPDIR/probe" ring_in_child)
-child: io_submit of nothing: Invalid argument
-child: io_getevents: Invalid argument
-child: io_destroy: Invalid argument
-parent: io_submit of nothing: done
-requests taken: N, then: Resource temporarily unavailable
-done while the pipe is empty: 0
-second context: 1 request taken
-reaped from the second: N
-reaped from the first: N
-aio-nr: N more than before"
-}
-
-@test "NR_EVENTS is a floor, the ring is larger; a second context has its own" {
-    local nr ring taken
-
-    for nr in 1 8 32 500; do
-        start "$nr" context-limits "$nr"
-    done
-    for nr in 1 8 32 500; do
-        finish "$nr" 0
-        assert_line "asked for: $nr events"
-        ring=$(value ring)
-        taken=$(value "requests taken")
-        compare "$taken" '>=' "$nr"
-        compare "$ring" '>=' "2 * $nr + 2"
-        compare "$ring" '>' "$taken"
-
-        # Two contexts at once: each has places and events of its own.
-        assert_line "second context: 1 request taken"
-        assert_line "reaped from the second: 1"
-        assert_line "reaped from the first: $taken"
-    done
 }
 
 @test "aio-nr counts events, not contexts; falls at io_destroy and at exit" {
@@ -119,17 +74,6 @@ a process ended: -777"
     done
     middle 1234 "${new[@]}"
     middle 0 "${left[@]}"
-
-    new=() left=()
-    until enough 777 "${new[@]}" && enough 0 "${left[@]}"; do
-        program -0 context-limits 777
-        mapfile -t counts < <(
-            sed -n 's/^aio-nr: \(.*\) more than before$/\1/p' <<<"$output")
-        same "counts" "${#counts[@]}" 2
-        new+=("${counts[0]}") left+=("${counts[1]}")
-    done
-    middle 777 "${new[@]}"
-    middle 0 "${left[@]}"
 }
 
 # Others use AIO, too: one may at times, a class does all the time. Numbers
@@ -149,7 +93,7 @@ middle() {
     compare "$1 + 600" '>' "${sorted[${#sorted[@]} / 2]}"
 }
 
-@test "no events, or far too many, are EINVAL for both programs: no advice" {
+@test "no events, or far too many, are EINVAL, and get no advice" {
     local error="setup-destroy: io_setup: Invalid argument"
 
     # What was printed stands ahead of the error.
@@ -164,12 +108,7 @@ aio-nr before io_setup: N"
     program -1 setup-destroy 5000000
     assert_stderr "$error"
     program -1 setup-destroy 2147483647
-
-    program -1 context-limits 0
-    assert_output ""
-    assert_error "context-limits: io_setup: Invalid argument"
-    program -1 context-limits 2147483647
-    assert_error "context-limits: io_setup: Invalid argument"
+    assert_stderr "$error"
 }
 
 @test "aio-nr + nr_events over aio-max-nr: EAGAIN, numbers and the way out" {
@@ -187,10 +126,31 @@ aio-nr before io_setup: N"
     nr=${BASH_REMATCH[1]}
     same "second line" "${lines_of_stderr[1]}" \
         "aio-nr $nr and $too_many more are over aio-max-nr $max:\
- sudo sysctl -w fs.aio-max-nr=$((nr + too_many))"
+ sudo sysctl -w fs.aio-max-nr=$((nr + too_many)) (in a container: on its host)"
+}
 
-    program -1 context-limits "$too_many"
-    assert_error "context-limits: io_setup: Resource temporarily unavailable"
+@test "where /proc/sys/fs is hidden, setup-destroy makes up no numbers" {
+    local hidden="\
+setup-destroy: io_setup: Resource temporarily unavailable
+probably all of fs.aio-max-nr is taken; its numbers are hidden here: look on\
+ the host"
+
+    without_proc setup-destroy
+    same status "$status" 0
+    assert_stderr ""
+    same lines "$(grep aio- <<<"$output")" "\
+aio-max-nr: hidden here
+aio-nr before io_setup: hidden here
+aio-nr with the context: hidden here
+aio-nr after io_destroy: hidden here"
+
+    AIO_FAULT='fopen@*=ENOENT io_setup@1=EAGAIN' program -1 setup-destroy
+    assert_stderr "$hidden"
+    # One of the two is not enough.
+    AIO_FAULT='fopen@3=EACCES io_setup@1=EAGAIN' program -1 setup-destroy
+    assert_stderr "$hidden"
+    AIO_FAULT='fopen@4=EACCES io_setup@1=EAGAIN' program -1 setup-destroy
+    assert_stderr "$hidden"
 }
 
 @test "no AIO (ENOSYS), or forbidden (EPERM): setup-destroy says what to do" {
@@ -210,113 +170,97 @@ $why"
     assert_stderr "setup-destroy: io_setup: Operation not permitted
 $why"
 
-    # context-limits keeps to one line.
-    in_sandbox ENOSYS context-limits
+    # whose-context keeps to one line.
+    in_sandbox ENOSYS whose-context
     same status "$status" 1
-    assert_error "context-limits: io_setup: Function not implemented"
+    assert_error "whose-context: io_setup: Function not implemented"
 }
 
 @test "any other error is one line with the call's name, after the output" {
-    local nospc="No space left on device"
-
-    each_call_fails ENOSPC "$nospc" setup-destroy io_setup@1 io_destroy@1
-    each_call_fails ENOSPC "$nospc" context-limits io_setup@2 \
-        fork@1 mincore@1 waitpid@1 io_submit@3 pipe@1 io_getevents@2 write@1 \
-        io_getevents@3 io_destroy@1 io_destroy@2 close@1 close@2
+    each_call_fails ENOSPC "No space left on device" setup-destroy \
+        io_setup@1 io_destroy@1
 }
 
-@test "context-limits: EINTR and early EAGAIN are no errors, a short write is" {
-    AIO_FAULT='io_getevents@2=EINTR io_getevents@4=EINTR' \
-        start eintr context-limits
-    AIO_FAULT='io_submit@5=EAGAIN' AIO_FAULT_LOG=log start eagain context-limits
-    AIO_FAULT='write@1=short=0' start short context-limits
-    AIO_FAULT='mincore@1=kill=9' start killed context-limits
-
-    finish eintr 0
-    assert_line "reaped from the first: $(value "requests taken")"
-
-    # What it submitted it reaps.
-    finish eagain 0
-    assert_line "requests taken: 3, then: Resource temporarily unavailable"
-    assert_line "reaped from the first: 3"
-    # And it closes what it opens: two files before the fork, and a third.
-    same opened "$(grep '^fopen' log)" "fopen 2
-fopen 3"
-    same closed "$(grep '^fclose' log)" "fclose 2
-fclose 3"
-
-    finish short 1
-    assert_error "context-limits: write: *"
-
-    # The child's status is asked for, and there even if we ignore SIGCHLD.
-    finish killed 1
-    assert_error "context-limits: child: Killed"
-    run -0 --separate-stderr env --ignore-signal=CHLD \
-        "$root/$chapter/context-limits"
-    assert_stderr ""
-}
-
-@test "numbers of /proc: each file is closed, and -1 stands for one not there" {
+@test "setup-destroy closes each file of /proc that it opens" {
     AIO_FAULT_LOG=log AIO_FAULT='io_submit@1=EIO' program -0 setup-destroy
     same opened "$(grep fopen log)" "fopen 4"
     same closed "$(grep fclose log)" "fclose 4"
-
-    AIO_FAULT='fopen@*=ENOENT' program -0 setup-destroy
-    assert_stderr ""
-    same lines "$(grep aio- <<<"$output")" "\
-aio-max-nr: -1
-aio-nr before io_setup: -1
-aio-nr with the context: -1
-aio-nr after io_destroy: -1"
-
-    AIO_FAULT='fopen@1=ENOENT' program -0 context-limits 1
-    compare "$(value aio-nr)" '>=' 2
 }
 
-@test "setup-destroy, context-limits and its child fail without their output" {
-    output_must_arrive setup-destroy context-limits
-    # Before the fork it must be written already.
-    AIO_FAULT='fflush@1=ENOSPC' program -1 context-limits
-    assert_error "context-limits: standard output: No space left on device"
+@test "setup-destroy names a number that is none, or out of range" {
+    local number
 
-    # All but the end fits into the file.
-    program -0 context-limits
-    printf "%$((1024 - ${#output} + 20))s" '' >output
-    # shellcheck disable=SC2016 # for the inner shell
-    run -1 --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 1
-        exec "$1" >>output' bash "$root/$chapter/context-limits"
-    assert_error "context-limits: standard output: File too large"
-    run -0 grep -a parent output
-
-    # The parent's first lines fit into the file, the child's do not: the
-    # child says why, and the parent goes no further.
-    printf '%950s' '' >output
-    # shellcheck disable=SC2016 # for the inner shell
-    run -1 --separate-stderr bash -c 'trap "" XFSZ; ulimit -f 1
-        exec "$1" >>output' bash "$root/$chapter/context-limits"
-    assert_error "context-limits: standard output: File too large"
-    run ! grep -a parent output
-}
-
-@test "the programs of chapter 1 explain themselves, and name wrong numbers" {
-    local it number
-
-    for it in setup-destroy context-limits; do
-        assert_help "$it"
-        assert_usage "$it" 1 2
-        assert_usage "$it" -1
-        same "first line" "${stderr%%$'\n'*}" "Usage: $it [NR_EVENTS]"
-    done
-    assert_help_fails setup-destroy context-limits
     assert_usage setup-destroy ''
     for number in x 1x ' ' 1.5 2147483648 99999999999999999999; do
         assert_usage setup-destroy "$number"
         same "first line" "${stderr%%$'\n'*}" \
             "setup-destroy: '$number' is not a number from 0 to 2147483647"
     done
-    assert_usage context-limits x
-    same "first line" "${stderr%%$'\n'*}" \
-        "context-limits: 'x' is not a number from 0 to 2147483647"
+}
+
+@test "threads and a vfork() child can use a context, fork() and exec end it" {
+    traced whose-context
+    same calls "$trace" "\
+signal SIGXFSZ ignored
+io_setup 8 = 0
+io_setup 8 = 0
+io_submit 0 = 0
+io_submit 0 = 0
+io_destroy = 0
+io_submit 0 = -22
+io_submit 0 = 0
+signal 17
+io_submit 0 = 0
+io_submit 0 = -22
+io_submit 0 = 0
+signal SIGXFSZ ignored
+io_submit 0 = -22"
+    assert_output "\
+main, its own context: can use it
+main, one made by a thread that has ended: can use it
+main, its own after io_destroy: Invalid argument
+main, the other one: can use it
+a vfork() child: can use it
+a fork() child: Invalid argument
+its parent: can use it
+another program: Invalid argument"
+}
+
+@test "whose-context NUMBER tries that one, which is no context of its own" {
+    local number
+
+    program -0 whose-context 140187732541440
+    assert_output "another program: Invalid argument"
+    for number in '' x 1x; do
+        assert_usage whose-context "$number"
+        same "first line" "${stderr%%$'\n'*}" \
+            "whose-context: '$number' is not the number of a context"
+    done
+}
+
+@test "whose-context says which call failed, also that of its thread or child" {
+    each_call_fails EAGAIN "Resource temporarily unavailable" whose-context \
+        io_setup@1 io_setup@2 pthread_create@1 pthread_join@1 fork@1 \
+        waitpid@1 waitpid@2 io_destroy@1
+
+    AIO_FAULT='io_submit@6=kill=9' program -1 whose-context
+    assert_error "whose-context: child: Killed"
+
+    # The child's status is asked for, and is there even if we ignore SIGCHLD.
+    run -0 --separate-stderr env --ignore-signal=CHLD \
+        "$root/$chapter/whose-context"
+    assert_stderr ""
+}
+
+@test "whose-context without /proc cannot start itself, and says so" {
+    without_proc whose-context
+    same status "$status" 1
+    assert_error "whose-context: exec /proc/self/exe: No such file or directory"
+    [[ $output != *another* ]]
+}
+
+@test "setup-destroy and whose-context fail if their output does not arrive" {
+    output_must_arrive setup-destroy whose-context
 }
 
 # ---- Facts: io_setup ----

@@ -8,8 +8,8 @@
  * Output: "context for N events: made", "context: destroyed", status 0.
  *         If a call fails: status 1, and on stderr "1-first-context: CALL:
  *         reason". If that is EAGAIN from io_setup, a second line on stderr:
- *         "aio-nr A and N more are over aio-max-nr M" with the numbers of
- *         /proc/sys/fs (and whatever advice you like behind them).
+ *         "aio-nr A and N more are over aio-max-nr M" with the numbers that
+ *         are in /proc/sys/fs then (and any advice you like behind them).
  * Try:    ./1-first-context 4000000
  * Read:   01-setup-destroy/README.md, line 49 (The code that matters);
  *         01-setup-destroy/README.md, line 148 (What can go wrong);
@@ -18,54 +18,73 @@
  *
  * Build:  cc -o 1-first-context 1-first-context.c
  * Usage:  ./1-first-context [NR_EVENTS]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/aio_abi.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+
+int main(int argc, char **argv)
+{
+    unsigned nr_events = 128;
+
+    start(argc, argv, 0, 1);
+    if (argc > 1)
+        nr_events = number(argv[1], 0, INT_MAX);
+
+    /* EDIT HERE: make the context. What if there is none to be had? */
+    printf("context for %u events: made\n", nr_events);
+
+    /* EDIT HERE: destroy it. */
+    printf("context: destroyed\n");
+    return EXIT_SUCCESS;
+}
+
+/* EDIT HERE: no C library has functions for the two system calls. */
+
 static const char usage[] =
     "Usage: 1-first-context [NR_EVENTS]\n"
     "Creates an AIO context for NR_EVENTS requests (128) and destroys it.\n";
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    int error = errno;
-    va_list args;
-
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }
 
 /* The whole number in `text`; status 2 if it is not from min to max. */
@@ -78,29 +97,7 @@ static long number(const char *text, long min, long max)
     n = strtol(text, &end, 10);
     if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
         return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
     exit(2);
-}
-
-/* EDIT HERE: no C library has functions for the two system calls. */
-
-int main(int argc, char **argv)
-{
-    unsigned nr_events = 128;
-
-    check_arguments(argc, argv, 0, 1);
-    if (argc > 1)
-        nr_events = number(argv[1], 0, INT_MAX);
-
-    /* EDIT HERE: make the context. What if there is none to be had? */
-    printf("context for %u events: made\n", nr_events);
-
-    /* EDIT HERE: destroy it. */
-    printf("context: destroyed\n");
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

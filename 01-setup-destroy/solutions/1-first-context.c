@@ -6,54 +6,136 @@
  *
  * Build:  cc -o 1-first-context 1-first-context.c
  * Usage:  ./1-first-context [NR_EVENTS]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/aio_abi.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void explain(unsigned nr_events);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+
+int main(int argc, char **argv)
+{
+    unsigned nr_events = 128;
+    aio_context_t ctx = 0; /* must be 0, or io_setup says EINVAL */
+
+    start(argc, argv, 0, 1);
+    if (argc > 1)
+        nr_events = number(argv[1], 0, INT_MAX);
+
+    /* explain() says why there is none, and what to do about it. */
+    if (io_setup(nr_events, &ctx) == -1)
+        explain(nr_events);
+    printf("context for %u events: made\n", nr_events);
+
+    /* Until now aio-nr was higher by nr_events. */
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    printf("context: destroyed\n");
+    return EXIT_SUCCESS;
+}
+
+/* The number in the file `name` of /proc/sys/fs; -1 if it cannot be read. */
+static long read_number(const char *name)
+{
+    char path[64];
+    long n = -1;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/sys/fs/%s", name);
+    file = fopen(path, "r");
+    if (file != NULL) {
+        if (fscanf(file, "%ld", &n) != 1)
+            n = -1;
+        fclose(file);
+    }
+    return n;
+}
+
+/*
+ * Says why there is no context, and what to do about it. Status 1. The limit
+ * is the whole machine's: containers have none of their own.
+ */
+static void explain(unsigned nr_events)
+{
+    int error = errno; /* any call from here on may change it */
+    long nr = read_number("aio-nr"), max_nr = read_number("aio-max-nr");
+
+    errno = error;
+    warn("io_setup");
+    if (error == EAGAIN && (nr == -1 || max_nr == -1))
+        fprintf(stderr, "probably all of fs.aio-max-nr is taken; its numbers "
+                        "are hidden here: look on the host\n");
+    else if (error == EAGAIN)
+        fprintf(stderr,
+                "aio-nr %ld and %u more are over aio-max-nr %ld: sudo "
+                "sysctl -w fs.aio-max-nr=%ld (in a container: on its host)\n",
+                nr, nr_events, max_nr, nr + nr_events);
+    if (error == ENOSYS || error == EPERM)
+        fprintf(stderr,
+                "AIO is not in this kernel, or the container or sandbox "
+                "forbids it: run this on a plain Linux\n");
+    exit(EXIT_FAILURE);
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
+ */
+static int io_setup(unsigned nr_events, aio_context_t *ctxp)
+{
+    return syscall(SYS_io_setup, nr_events, ctxp);
+}
+
+static int io_destroy(aio_context_t ctx)
+{
+    return syscall(SYS_io_destroy, ctx);
+}
+
 static const char usage[] =
     "Usage: 1-first-context [NR_EVENTS]\n"
     "Creates an AIO context for NR_EVENTS requests (128) and destroys it.\n";
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    int error = errno;
-    va_list args;
-
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }
 
 /* The whole number in `text`; status 2 if it is not from min to max. */
@@ -66,82 +148,7 @@ static long number(const char *text, long min, long max)
     n = strtol(text, &end, 10);
     if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
         return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
     exit(2);
-}
-
-/*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
- */
-static int io_setup(unsigned nr_events, aio_context_t *ctxp)
-{
-    return syscall(SYS_io_setup, nr_events, ctxp);
-}
-
-static int io_destroy(aio_context_t ctx)
-{
-    return syscall(SYS_io_destroy, ctx);
-}
-
-/* The number in a file of /proc/sys/fs; -1 if there is no such file. */
-static long read_number(const char *path)
-{
-    FILE *file = fopen(path, "r");
-    long n;
-
-    if (file == NULL)
-        return -1;
-    if (fscanf(file, "%ld", &n) != 1)
-        n = -1;
-    fclose(file);
-    return n;
-}
-
-/* Says why there is no context, and what to do about it. Status 1. */
-static void explain(unsigned nr_events)
-{
-    int error = errno;
-    long nr = read_number("/proc/sys/fs/aio-nr");
-    long max_nr = read_number("/proc/sys/fs/aio-max-nr");
-
-    fflush(stdout);
-    fprintf(stderr, "%s: io_setup: %s\n", program_invocation_short_name,
-            strerror(error));
-    if (error == EAGAIN)
-        fprintf(stderr, "aio-nr %ld and %u more are over aio-max-nr %ld: "
-                "sudo sysctl -w fs.aio-max-nr=%ld\n",
-                nr, nr_events, max_nr, nr + nr_events);
-    if (error == ENOSYS || error == EPERM)
-        fprintf(stderr, "AIO is not in this kernel, or the container or "
-                "sandbox forbids it: run this on a plain Linux\n");
-    exit(EXIT_FAILURE);
-}
-
-int main(int argc, char **argv)
-{
-    unsigned nr_events = 128;
-    aio_context_t ctx = 0;      /* must be 0, or io_setup says EINVAL */
-
-    check_arguments(argc, argv, 0, 1);
-    if (argc > 1)
-        nr_events = number(argv[1], 0, INT_MAX);
-
-    /* explain() says why there is none, and what to do about it. */
-    if (io_setup(nr_events, &ctx) == -1)
-        explain(nr_events);
-    printf("context for %u events: made\n", nr_events);
-
-    /* Until now aio-nr was higher by nr_events. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    printf("context: destroyed\n");
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

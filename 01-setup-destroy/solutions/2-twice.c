@@ -7,53 +7,94 @@
  *
  * Build:  cc -o 2-twice 2-twice.c
  * Usage:  ./2-twice [ROUNDS]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+
+int main(int argc, char **argv)
+{
+    long rounds = 2;
+
+    start(argc, argv, 0, 1);
+    if (argc > 1)
+        rounds = number(argv[1], 0, 1000);
+
+    for (long round = 1; round <= rounds; round++) {
+        /*
+         * A variable that lives as long as the context can't be forgotten.
+         * One that lives longer needs `ctx = 0;` after io_destroy().
+         */
+        aio_context_t ctx = 0;
+
+        if (io_setup(8, &ctx) == -1)
+            err(1, "io_setup");
+        if (io_destroy(ctx) == -1)
+            err(1, "io_destroy");
+        printf("round %ld: made and destroyed\n", round);
+    }
+    return EXIT_SUCCESS;
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
+ */
+static int io_setup(unsigned nr_events, aio_context_t *ctxp)
+{
+    return syscall(SYS_io_setup, nr_events, ctxp);
+}
+
+static int io_destroy(aio_context_t ctx)
+{
+    return syscall(SYS_io_destroy, ctx);
+}
+
 static const char usage[] =
     "Usage: 2-twice [ROUNDS]\n"
     "Makes an AIO context and destroys it, ROUNDS (2) times.\n";
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    int error = errno;
-    va_list args;
-
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }
 
 /* The whole number in `text`; status 2 if it is not from min to max. */
@@ -66,51 +107,7 @@ static long number(const char *text, long min, long max)
     n = strtol(text, &end, 10);
     if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
         return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
     exit(2);
-}
-
-/*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
- */
-static int io_setup(unsigned nr_events, aio_context_t *ctxp)
-{
-    return syscall(SYS_io_setup, nr_events, ctxp);
-}
-
-static int io_destroy(aio_context_t ctx)
-{
-    return syscall(SYS_io_destroy, ctx);
-}
-
-int main(int argc, char **argv)
-{
-    long rounds = 2;
-
-    check_arguments(argc, argv, 0, 1);
-    if (argc > 1)
-        rounds = number(argv[1], 0, 1000);
-
-    for (long round = 1; round <= rounds; round++) {
-        /*
-         * A variable that lives as long as the context can't be forgotten.
-         * One that lives longer needs `ctx = 0;` after io_destroy().
-         */
-        aio_context_t ctx = 0;
-
-        if (io_setup(8, &ctx) == -1)
-            die("io_setup");
-        if (io_destroy(ctx) == -1)
-            die("io_destroy");
-        printf("round %ld: made and destroyed\n", round);
-    }
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

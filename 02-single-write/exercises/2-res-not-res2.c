@@ -16,63 +16,100 @@
  *
  * Build:  cc -o 2-res-not-res2 2-res-not-res2.c
  * Usage:  ./2-res-not-res2 FILE [TEXT]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: 2-res-not-res2 FILE [TEXT]\n"
-    "Makes FILE, or empties it, and writes TEXT to it with one request.\n";
+static const char *path;
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    const char *text = "Hello, asynchronous world!\n";
+    aio_context_t ctx = 0;
+    struct iocb iocb, *list[1] = { &iocb };
+    struct io_event event;
+    int fd, n;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    start(argc, argv, 1, 2);
+    path = argv[1];
+    if (argc > 2)
+        text = argv[2];
+
+    /* Set up: a file and a context. */
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* Prepare, submit, and wait for the event. */
+    iocb = (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)text,
+        .aio_nbytes = strlen(text),
+    };
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "io_getevents");
+
+    /* Check. EDIT HERE: what if the disk is full? */
+    if (event.res2 != 0) {
+        errno = event.res2;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    printf("written: %zu bytes\n", strlen(text));
+
+    /* Tear down. */
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    struct stat st;
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -89,63 +126,43 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-int main(int argc, char **argv)
+static const char usage[] =
+    "Usage: 2-res-not-res2 FILE [TEXT]\n"
+    "Makes FILE, or empties it, and writes TEXT to it with one request.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    const char *path = argv[1];
-    const char *text = "Hello, asynchronous world!\n";
-    aio_context_t ctx = 0;
-    struct iocb iocb;
-    struct iocb *list[1] = { &iocb };
-    struct io_event event;
-    int fd, n;
-
-    check_arguments(argc, argv, 1, 2);
-    if (argc > 2)
-        text = argv[2];
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: a file and a context. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
-
-    /* Prepare, submit, and wait for the event. */
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
-    iocb.aio_fildes = fd;
-    iocb.aio_buf = (uintptr_t)text;
-    iocb.aio_nbytes = strlen(text);
-    if (io_submit(ctx, 1, list) == -1)
-        die("io_submit");
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        die("io_getevents");
-
-    /* Check. EDIT HERE: what if the disk is full? */
-    if (event.res2 != 0) {
-        errno = event.res2;
-        die("IOCB_CMD_PWRITE %s", path);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
-    printf("written: %zu bytes\n", strlen(text));
+}
 
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

@@ -5,7 +5,8 @@
  * and an FDSYNC. They go out together, for that is what a list is for. But
  * nothing promises that this sync covers this write.
  *
- * Task:   Have the FDSYNC cover the write.
+ * Task:   Have the FDSYNC cover the write. Where the write has failed, there
+ *         is nothing to sync: submit no FDSYNC then.
  * Output: "N bytes are on the disk", status 0. If a request fails: status 1,
  *         and on stderr "3-sync-beside: IOCB_CMD_PWRITE FILE: reason", or
  *         the same with IOCB_CMD_FDSYNC. A write that is not whole counts as
@@ -18,63 +19,143 @@
  * Build:  cc -o 3-sync-beside 3-sync-beside.c
  * Usage:  ./3-sync-beside FILE [TEXT]
  * Needs:  Linux 4.18 (IOCB_CMD_FDSYNC)
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: 3-sync-beside FILE [TEXT]\n"
-    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
+static const char *path;
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void check(const char *command, const char *file, long long res);
+static void sync_folder(void);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    const char *text = "Hello, durable world!\n";
+    aio_context_t ctx = 0;
+    struct iocb iocbs[2], *list[2] = { &iocbs[0], &iocbs[1] };
+    struct io_event events[2];
+    int fd, n, submitted = 0, reaped = 0;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    start(argc, argv, 1, 2);
+    path = argv[1];
+    if (argc > 2)
+        text = argv[2];
+
+    /* Set up: a file and a context. */
+    fd = create(O_WRONLY | O_NOFOLLOW);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (io_setup(2, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* Prepare: the write, and the request that waits for the disk. */
+    iocbs[0] = (struct iocb){
+        .aio_data = 0,
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)text,
+        .aio_nbytes = strlen(text),
+    };
+    iocbs[1] = (struct iocb){
+        .aio_data = 1,
+        .aio_lio_opcode = IOCB_CMD_FDSYNC,
+        .aio_fildes = fd,
+    };
+
+    /* Submit both. EDIT HERE: which one is done first? */
+    while (submitted < 2) {
+        n = io_submit(ctx, 2 - submitted, list + submitted);
+        if (n == -1 && errno != EINTR)
+            err(1, "io_submit");
+        if (n > 0)
+            submitted += n;
+    }
+    while (reaped < 2) {
+        n = io_getevents(ctx, 1, 2 - reaped, events + reaped, NULL);
+        if (n == -1 && errno != EINTR)
+            err(1, "io_getevents");
+        if (n > 0)
+            reaped += n;
+    }
+
+    /* Check: each event says whose it is. */
+    for (int i = 0; i < 2; i++) {
+        long long res = events[i].res;
+
+        if (events[i].data == 0 && res >= 0 && (size_t)res != strlen(text))
+            res = -EIO;
+        check(events[i].data == 0 ? "IOCB_CMD_PWRITE" : "IOCB_CMD_FDSYNC", path,
+              res);
+    }
+    sync_folder();
+    printf("%zu bytes are on the disk\n", strlen(text));
+
+    /* Tear down. */
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* Ends the program if a request has failed; errno does not know of it. */
+static void check(const char *command, const char *file, long long res)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    if (res < 0) {
+        errno = -res;
+        err(1, "%s %s", command, file);
+    }
+}
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+/* A new file's name is in its folder, which needs a sync of its own. */
+static void sync_folder(void)
+{
+    char *copy = strdup(path); /* dirname() changes what it is given */
+    int fd;
+
+    if (copy == NULL)
+        err(1, "strdup");
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY);
+    if (fd == -1 || fsync(fd) == -1 || close(fd) == -1)
+        err(1, "fsync of the folder of %s", path);
+    free(copy);
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -91,82 +172,43 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-int main(int argc, char **argv)
+static const char usage[] =
+    "Usage: 3-sync-beside FILE [TEXT]\n"
+    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    const char *path = argv[1];
-    const char *text = "Hello, durable world!\n";
-    aio_context_t ctx = 0;
-    struct iocb iocbs[2];
-    struct iocb *list[2] = { &iocbs[0], &iocbs[1] };
-    struct io_event events[2];
-    int fd, n, submitted = 0, reaped = 0;
-
-    check_arguments(argc, argv, 1, 2);
-    if (argc > 2)
-        text = argv[2];
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: a file and a context. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    if (io_setup(2, &ctx) == -1)
-        die("io_setup");
-
-    /* Prepare: the write, and the request that waits for the disk. */
-    memset(iocbs, 0, sizeof(iocbs));
-    iocbs[0].aio_data = 0;
-    iocbs[0].aio_lio_opcode = IOCB_CMD_PWRITE;
-    iocbs[0].aio_fildes = fd;
-    iocbs[0].aio_buf = (uintptr_t)text;
-    iocbs[0].aio_nbytes = strlen(text);
-    iocbs[1].aio_data = 1;
-    iocbs[1].aio_lio_opcode = IOCB_CMD_FDSYNC;
-    iocbs[1].aio_fildes = fd;
-
-    /* Submit both. EDIT HERE: which one is done first? */
-    while (submitted < 2) {
-        n = io_submit(ctx, 2 - submitted, list + submitted);
-        if (n == -1)
-            die("io_submit");
-        submitted += n;
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
-    while (reaped < 2) {
-        n = io_getevents(ctx, 1, 2 - reaped, events + reaped, NULL);
-        if (n == -1 && errno != EINTR)
-            die("io_getevents");
-        if (n > 0)
-            reaped += n;
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-
-    /* Check: each event says whose it is. */
-    for (int i = 0; i < 2; i++) {
-        long long res = events[i].res;
-
-        if (events[i].data == 0 && res >= 0 && (size_t)res != strlen(text))
-            res = -EIO;
-        if (res < 0) {
-            errno = -res;
-            die("IOCB_CMD_%s %s", events[i].data == 0 ? "PWRITE" : "FDSYNC",
-                path);
-        }
-    }
-    printf("%zu bytes are on the disk\n", strlen(text));
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

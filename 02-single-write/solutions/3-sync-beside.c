@@ -9,63 +9,144 @@
  * Build:  cc -o 3-sync-beside 3-sync-beside.c
  * Usage:  ./3-sync-beside FILE [TEXT]
  * Needs:  Linux 4.18 (IOCB_CMD_FDSYNC)
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: 3-sync-beside FILE [TEXT]\n"
-    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
+static const char *path;
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static long long perform(aio_context_t ctx, struct iocb *iocb);
+static void check(const char *command, const char *file, long long res);
+static void sync_folder(void);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    const char *text = "Hello, durable world!\n";
+    aio_context_t ctx = 0;
+    struct iocb iocb;
+    long long res;
+    int fd;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    start(argc, argv, 1, 2);
+    path = argv[1];
+    if (argc > 2)
+        text = argv[2];
+
+    /* Set up: a file and a context. */
+    fd = create(O_WRONLY | O_NOFOLLOW);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (io_setup(2, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* Write. With the event, the page cache has it. */
+    iocb = (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)text,
+        .aio_nbytes = strlen(text),
+    };
+    res = perform(ctx, &iocb);
+    if (res >= 0 && (size_t)res != strlen(text))
+        res = -EIO;
+    check("IOCB_CMD_PWRITE", path, res);
+
+    /* Sync what is written. With the event, the disk has it. */
+    iocb = (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_FDSYNC,
+        .aio_fildes = fd,
+    };
+    res = perform(ctx, &iocb);
+    check("IOCB_CMD_FDSYNC", path, res);
+    sync_folder();
+    printf("%zu bytes are on the disk\n", strlen(text));
+
+    /* Tear down. */
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* Submits one request and waits for its event. Returns the event's res. */
+static long long perform(aio_context_t ctx, struct iocb *iocb)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    struct iocb *list[1] = { iocb };
+    struct io_event event;
+    int n;
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "io_getevents");
+    return event.res;
+}
+
+/* Ends the program if a request has failed; errno does not know of it. */
+static void check(const char *command, const char *file, long long res)
+{
+    if (res < 0) {
+        errno = -res;
+        err(1, "%s %s", command, file);
+    }
+}
+
+/* A new file's name is in its folder, which needs a sync of its own. */
+static void sync_folder(void)
+{
+    char *copy = strdup(path); /* dirname() changes what it is given */
+    int fd;
+
+    if (copy == NULL)
+        err(1, "strdup");
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY);
+    if (fd == -1 || fsync(fd) == -1 || close(fd) == -1)
+        err(1, "fsync of the folder of %s", path);
+    free(copy);
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -82,83 +163,43 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-/* Submits one request and waits for its event. Returns the event's res. */
-static long long complete(aio_context_t ctx, struct iocb *iocb)
-{
-    struct iocb *list[1] = { iocb };
-    struct io_event event;
-    int n;
+static const char usage[] =
+    "Usage: 3-sync-beside FILE [TEXT]\n"
+    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
 
-    if (io_submit(ctx, 1, list) != 1)
-        die("io_submit");
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        die("io_getevents");
-    return event.res;
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
 }
 
-int main(int argc, char **argv)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    const char *path = argv[1];
-    const char *text = "Hello, durable world!\n";
-    aio_context_t ctx = 0;
-    struct iocb iocb;
-    long long res;
-    int fd;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    check_arguments(argc, argv, 1, 2);
-    if (argc > 2)
-        text = argv[2];
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: a file and a context. */
-    fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    if (fd == -1)
-        die("open %s", path);
-    if (io_setup(2, &ctx) == -1)
-        die("io_setup");
-
-    /* Write. With the event, the page cache has it. */
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
-    iocb.aio_fildes = fd;
-    iocb.aio_buf = (uintptr_t)text;
-    iocb.aio_nbytes = strlen(text);
-    res = complete(ctx, &iocb);
-    if (res >= 0 && (size_t)res != strlen(text))
-        res = -EIO;
-    if (res < 0) {
-        errno = -res;
-        die("IOCB_CMD_PWRITE %s", path);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-
-    /* Sync what is written. With the event, the disk has it. */
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = IOCB_CMD_FDSYNC;
-    iocb.aio_fildes = fd;
-    res = complete(ctx, &iocb);
-    if (res < 0) {
-        errno = -res;
-        die("IOCB_CMD_FDSYNC %s", path);
-    }
-    printf("%zu bytes are on the disk\n", strlen(text));
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
 }

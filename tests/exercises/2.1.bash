@@ -63,16 +63,15 @@ wrong=(
         s/errno = -event.res/errno = event.res < 0 ? -event.res : EIO/'
     'each error is EIO|s/errno = -event.res;/errno = EIO;/'
     'what is printed ends at the first zero|
-        s/fwrite(data, 1, event.res, stdo/fprintf(stdout, "%.*s", n, da/
-        s/"%.*s", n, daut)/"%.*s", (int)event.res, data)/'
+        s/fwrite(data, 1, event.res, std/printf("%.*s", (int)event.res, d/
+        s/(int)event.res, dout)/(int)event.res, data)/'
     'pread() instead of a request|
-        s/if (io_submit(.*/event.res = pread(fd, data, length, offset);/
-        s/die("io_submit")/n = 1/
-        /^    do$/,/^    while/d'
+        /Submit, and/,/err(1, "io_getevents")/d
+        s/    .. Check: .*/    event.res = pread(fd, data, length, offset);/'
     'the end of the file is an error|
         s/    if (event.res < 0)/    if (event.res <= 0)/'
     'the offset is forgotten|
-        /iocb.aio_offset = offset;/d'
+        /.aio_offset = offset,/d'
     'all of the buffer is printed|
         s/fwrite(data, 1, event.res/fwrite(data, 1, length/'
 )

@@ -37,7 +37,7 @@ check() {
 hints=(
     'Print all four fields of the event in the failing case. Which of them
 changes when the disk is full?'
-    'An error is in event.res, as a negative number. die() prints the text of
+    'An error is in event.res, as a negative number. err() prints the text of
 errno, which nobody has set: errno = -event.res.'
     'Two comparisons are needed: res < 0 is an error, and a res that is less
 than strlen(text) is a write that is not whole (set errno to EIO). Compare

@@ -136,12 +136,12 @@ in_sandbox() {
 }
 
 # limited BLOCKS NAME ARGUMENT...: a program of the chapter, which may write
-# files of so many blocks of 1024 bytes. stderr goes through a pipe, for it
-# may be such a file.
+# files of so many blocks of 1024 bytes. What it prints goes through pipes, for
+# it may go to such files.
 limited() {
     # shellcheck disable=SC2016 # for the inner shell
     ended 60 bash -o pipefail -c '
-        { (ulimit -f "$1"; exec "${@:2}") 2>&1 >&3 | cat >&2; } 3>&1' \
+        { (ulimit -f "$1"; exec "${@:2}") 2>&1 >&3 | cat >&2; } 3>&1 | cat' \
         bash "$1" "$root/$chapter/$2" "${@:3}"
 }
 

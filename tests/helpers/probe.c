@@ -1531,6 +1531,17 @@ static int sandbox(char **argv)
     return 1;
 }
 
+/* hold N: has a context for N events, until nobody reads its output. */
+static int hold(unsigned nr_events)
+{
+    struct pollfd reader = { 1, 0, 0 };
+
+    context(nr_events);
+    puts("held");
+    fflush(stdout);
+    return poll(&reader, 1, -1) != 1;
+}
+
 /* delayed FILE: how many parts of it have no place on the disk yet. */
 static int delayed(const char *path)
 {
@@ -1584,6 +1595,8 @@ int main(int argc, char **argv)
 {
     if (argc > 3 && !strcmp(argv[1], "sandbox"))
         return sandbox(argv + 2);
+    if (argc == 3 && !strcmp(argv[1], "hold"))
+        return hold(atoi(argv[2]));
     if (argc == 3 && !strcmp(argv[1], "delayed"))
         return delayed(argv[2]);
     for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
