@@ -7,112 +7,110 @@
  *
  * Build:  cc -o 2-perror 2-perror.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./2-perror FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "Usage: 2-perror FILE\n"
-    "Reads the first 4096 bytes of FILE, and says how many there are.\n";
+static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
+                    off_t offset);
+static void wait_for(const struct aiocb *aiocb);
+static void start(int argc, char **argv, int min, int max);
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    const char *path;
+    struct aiocb aiocb;
+    char data[4096];
+    ssize_t length;
+    int fd, error;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = open(path, O_RDONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    prepare(&aiocb, fd, data, sizeof(data), 0);
+    if (aio_read(&aiocb) == -1)
+        err(1, "aio_read %s", path);
+    wait_for(&aiocb);
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    /* The number is returned; it becomes errno only for err(). */
+    error = aio_error(&aiocb);
+    length = aio_return(&aiocb);
+    if (error != 0) {
+        errno = error;
+        err(1, "aio_read %s", path);
+    }
+    printf("read: %zd bytes\n", length);
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
 /* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_offset = offset,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
 
 /* Sleeps until a request is done. Asking aio_error() in a loop would spin. */
 static void wait_for(const struct aiocb *aiocb)
 {
     const struct aiocb *const list[1] = { aiocb };
+    const struct timespec limit = { 10, 0 }; /* seconds */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
-            die("aio_suspend");
+        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+            err(1, "aio_suspend");
 }
 
-int main(int argc, char **argv)
+static const char usage[] =
+    "Usage: 2-perror FILE\n"
+    "Reads the first 4096 bytes of FILE, and says how many there are.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    const char *path = argv[1];
-    struct aiocb aiocb;
-    char data[4096];
-    ssize_t length;
-    int fd, error;
-
-    check_arguments(argc, argv, 1, 1);
-
-    /* Set up, submit, and wait: for the beginning of the file. */
-    fd = open(path, O_RDONLY);
-    if (fd == -1)
-        die("open %s", path);
-    prepare(&aiocb, fd, data, sizeof(data), 0);
-    if (aio_read(&aiocb) == -1)
-        die("aio_read %s", path);
-    wait_for(&aiocb);
-
-    /* Check. The number is returned; it becomes errno only for die(). */
-    error = aio_error(&aiocb);
-    length = aio_return(&aiocb);
-    if (error != 0) {
-        errno = error;
-        die("aio_read %s", path);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
-    printf("read: %zd bytes\n", length);
+}
 
-    /* Tear down. */
-    if (close(fd) == -1)
-        die("close %s", path);
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

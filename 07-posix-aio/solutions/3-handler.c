@@ -7,95 +7,117 @@
  *
  * Build:  cc -o 3-handler 3-handler.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./3-handler FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
 #include <aio.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { BLOCK = 4096 };          /* bytes a request */
-
-static const char usage[] =
-    "Usage: 3-handler FILE\n"
-    "Reads FILE in blocks of 4096 bytes, and says how many bytes there are.\n";
+enum { BLOCK = 4096 }; /* bytes a request */
 
 static const char *path;
-static struct aiocb aiocb;      /* one request, for one block at a time */
+static struct aiocb aiocb; /* one request, for one block at a time */
 static char data[BLOCK];
-static volatile sig_atomic_t told;      /* a signal has come */
-static int over;                        /* the end of the file is reached */
+static volatile sig_atomic_t told; /* a signal has come */
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
+                    off_t offset);
+static int next_block(void);
+static void on_signal(int signo, siginfo_t *info, void *context);
+static struct timespec until(time_t end);
+static void start(int argc, char **argv, int min, int max);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    struct sigaction action = { .sa_flags = SA_SIGINFO };
+    sigset_t set, unblocked;
+    int fd;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = open(path, O_RDONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    action.sa_sigaction = on_signal;
+    if (sigaction(SIGRTMIN, &action, NULL) == -1)
+        err(1, "sigaction");
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    /* The first block. The signal may come from now on. */
+    prepare(&aiocb, fd, data, BLOCK, 0);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+    aiocb.aio_sigevent.sigev_signo = SIGRTMIN;
+    if (aio_read(&aiocb) == -1)
+        err(1, "aio_read %s", path);
+    printf("reading %s\n", path);
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
+    /* From here on signals come in ppoll() only: none can slip in between
+     * the look at a variable and the wait. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
+        err(1, "sigprocmask");
+    sigdelset(&unblocked, SIGRTMIN);
+    for (time_t end = time(NULL) + 10;;) {
+        struct timespec left = until(end);
+
+        if (told) {
+            told = 0; /* before the next can tell, not after */
+            if (!next_block())
+                break;
+            end = time(NULL) + 10;
+        } else if (left.tv_sec == 0) {
+            errno = ETIMEDOUT;
+            err(1, "ppoll");
+        } else if (ppoll(NULL, 0, &left, &unblocked) == -1 && errno != EINTR) {
+            err(1, "ppoll");
+        }
+    }
+    printf("end of file: %lld bytes\n", (long long)aiocb.aio_offset);
+
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
 /* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset)
 {
-    memset(aiocb, 0, sizeof(*aiocb));
-    aiocb->aio_fildes = fd;
-    aiocb->aio_buf = data;
-    aiocb->aio_nbytes = nbytes;
-    aiocb->aio_offset = offset;
-    aiocb->aio_sigevent.sigev_notify = SIGEV_NONE;
+    *aiocb = (struct aiocb){
+        .aio_fildes = fd,
+        .aio_buf = data,
+        .aio_nbytes = nbytes,
+        .aio_offset = offset,
+        .aio_sigevent.sigev_notify = SIGEV_NONE,
+    };
 }
-/* A block is there: on to the next. */
-static void next_block(void)
+
+/* A block is there: on to the next. Returns 0 at the end of the file. */
+static int next_block(void)
 {
     int error = aio_error(&aiocb);
     ssize_t n = aio_return(&aiocb);
 
     if (error != 0) {
         errno = error;
-        die("aio_read %s", path);
+        err(1, "aio_read %s", path);
     }
-    if (n == 0) {
-        over = 1;
-        return;
-    }
+    if (n == 0)
+        return 0;
     printf("at %lld: %zd bytes\n", (long long)aiocb.aio_offset, n);
     aiocb.aio_offset += n;
     if (aio_read(&aiocb) == -1)
-        die("aio_read %s", path);
+        err(1, "aio_read %s", path);
+    return 1;
 }
 
 /*
@@ -106,65 +128,47 @@ static void on_signal(int signo, siginfo_t *info, void *context)
 {
     (void)signo;
     (void)context;
-    if (info->si_code == SI_ASYNCIO)    /* and not somebody else's */
+    if (info->si_code == SI_ASYNCIO) /* and not somebody else's */
         told = 1;
 }
 
-int main(int argc, char **argv)
+/* From now to `end`: a wait that a signal interrupts does not begin anew. */
+static struct timespec until(time_t end)
 {
-    const struct timespec limit = { 10, 0 };
-    struct sigaction action;
-    sigset_t set, unblocked;
-    int fd, n;
+    time_t now = time(NULL);
 
-    check_arguments(argc, argv, 1, 1);
-    path = argv[1];
+    return (struct timespec){ .tv_sec = end > now ? end - now : 0 };
+}
 
-    /* Set up: the file, and the signal that each request is to send. */
-    fd = open(path, O_RDONLY);
-    if (fd == -1)
-        die("open %s", path);
-    memset(&action, 0, sizeof(action));
-    action.sa_flags = SA_SIGINFO;
-    action.sa_sigaction = on_signal;
-    if (sigaction(SIGRTMIN, &action, NULL) == -1)
-        die("sigaction");
-    prepare(&aiocb, fd, data, BLOCK, 0);
-    aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
-    aiocb.aio_sigevent.sigev_signo = SIGRTMIN;
+static const char usage[] =
+    "Usage: 3-handler FILE\n"
+    "Reads FILE in blocks of 4096 bytes, and says how many bytes there are.\n";
 
-    /* The first block. The signal may come from now on. */
-    if (aio_read(&aiocb) == -1)
-        die("aio_read %s", path);
-    printf("reading %s\n", path);
-
-    /* Wait. From here on signals come in ppoll() only: none can slip in
-     * between the look at a variable and the wait. */
-    sigemptyset(&set);
-    sigaddset(&set, SIGRTMIN);
-    if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
-        die("sigprocmask");
-    sigdelset(&unblocked, SIGRTMIN);    /* who started us may block it */
-    while (!over) {
-        if (told) {
-            told = 0;           /* before the next can tell, not after */
-            next_block();
-            continue;
-        }
-        n = ppoll(NULL, 0, &limit, &unblocked);
-        if (n == 0)
-            errno = ETIMEDOUT;
-        if (n == 0 || errno != EINTR)
-            die("ppoll");
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
-    printf("end of file: %lld bytes\n", (long long)aiocb.aio_offset);
+}
 
-    /* Tear down. */
-    if (close(fd) == -1)
-        die("close %s", path);
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

@@ -43,6 +43,7 @@ check() {
     expect_output 'read: 6 bytes'
     expect_calls nanosleep 0
     expect_calls clock_nanosleep 0
+    expect_calls aio_error 1-20
 
     situation 'The same, and a signal interrupts the wait:'
     AIO_FAULT='aio_suspend@1=EINTR' run_slowly
@@ -72,13 +73,14 @@ is an array of pointers to const struct aiocb.'
     'Keep the loop: aio_suspend() can return before the request is done. Put
 the call where nothing stands now.'
     'aio_suspend(list, 1, NULL) returns -1 when it fails. If errno is EINTR, go
-round again; if it is not, die("aio_suspend").'
+round again; if it is not, err(1, "aio_suspend").'
 )
 
 wrong=(
-    'it sleeps a little, again and again|s/if (aio_suspend(list, 1, NULL) == -1 .*/usleep(100);/; /die("aio_suspend")/d; s/list\[0\] = &aiocb;/(void)list;/'
+    'it sleeps a little, again and again|s/if (aio_suspend(list, 1, NULL) == -1 .*/usleep(100);/; /err(1, "aio_suspend")/d; /const list\[1\]/d'
     'a short time-out, again and again|s/if (aio_suspend(list, 1, NULL) == -1/if (aio_suspend(list, 1, \&(struct timespec){ 0, 1000000 }) == -1 \&\& errno != EAGAIN/'
+    'a list with nothing in it, again and again|s/const list\[1\] = { &aiocb }/const list[1] = { NULL }/'
     'a signal ends the program|s/ && errno != EINTR)/)/'
     'it waits once, then believes|s/while (aio_error(&aiocb) == EINPROGRESS)/if (aio_error(\&aiocb) == EINPROGRESS)/'
-    'no wait can fail|/if (aio_suspend/s/if (\(.*\) == -1.*/\1;/; /die("aio_suspend")/d'
+    'no wait can fail|/if (aio_suspend/s/if (\(.*\) == -1.*/\1;/; /err(1, "aio_suspend")/d'
 )

@@ -32,7 +32,7 @@ errno? See the table of four ways to report errors at the end of the chapter
 "How to use this course".'
     'aio_error() returns the error number, positive. errno is left alone.'
     'error = aio_error(&aiocb); if it is not 0: errno = error, and
-die("aio_read %s", path).'
+err(1, "aio_read %s", path).'
 )
 
 wrong=(

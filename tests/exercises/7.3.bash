@@ -7,6 +7,13 @@ reason='*expected: no call in the handler*got: *aio_read*printf*'
 
 # handled ARGUMENT...: run, and what handlers did is in $work/handler.
 handled() {
+    local try
+
+    # What the handlers call is seen with the helper only: show it, too.
+    try=${given:+$given$'\n    '}${AIO_FAULT:+AIO_FAULT=\'$AIO_FAULT\' }
+    try+=$'HANDLER_LOG=/dev/stderr \\\n        '
+    try+="LD_PRELOAD='tests/helpers/handler.so${AIO_FAULT:+ \
+tests/helpers/fault.so}' "$'\\\n        '"$chapter/exercises/$name $*"
     : >"$work/handler"
     EXERCISE_PRELOAD="${EXERCISE_PRELOAD-} $root/tests/helpers/handler.so" \
         HANDLER_LOG=$work/handler run "$@"
@@ -19,6 +26,25 @@ handled() {
     [[ -z $unsafe || ${EXERCISE_UNDER-} ]] ||
         fail "the signal is blocked from a look at a variable to $unsafe()" \
             'it is not, so it may come in between: then nothing ends the wait'
+}
+
+# write_when_asleep: writes to the pipe when the program has been asleep for a
+# while, or some seconds later; in the first case it makes $work/asleep.
+write_when_asleep() {
+    local tries process state asleep=0
+
+    exec 9>pipe
+    for ((tries = 0; tries < ${EXERCISE_LIMIT:-5} * 15; tries++)); do
+        ((asleep < 5)) || break
+        sleep 0.02
+        for process in /proc/[0-9]*; do
+            [[ ! $process/exe -ef $work/$name ]] ||
+                read -r _ _ state _ <"$process/stat"
+        done 2>/dev/null
+        [[ ${state-} == S ]] && asleep=$((asleep + 1)) || asleep=0
+    done
+    ((asleep < 5)) || : >"$work/asleep"
+    echo 12345 >&9
 }
 
 check() {
@@ -50,13 +76,18 @@ end of file: 40000 bytes"
 
     situation 'A pipe, so that it has to wait:'
     mkfifo pipe
-    (sleep 0.3 && echo 12345) >pipe &
+    write_when_asleep &
     writer=$!
     given='mkfifo pipe; (sleep 1; echo 12345) >pipe &'
     handled pipe
     kill "$writer" 2>/dev/null
     expect_success
     expect_output $'reading pipe\nat 0: 6 bytes\nend of file: 6 bytes'
+    [[ -e $work/asleep || ${EXERCISE_UNDER-} ]] ||
+        fail 'main() sleeps until the signal comes' \
+            'it was running all the time'
+    expect_calls nanosleep 0
+    expect_calls clock_nanosleep 0
 
     situation 'The third read fails:'
     given 'seq 10000 | head -c 40000 >demo.txt'
@@ -78,10 +109,13 @@ set, clear it and call the function; if it is not, wait.'
 )
 
 wrong=(
-    'it waits, and then looks whether the signal had come before|s/^        if (told) {/        n = ppoll(NULL, 0, \&limit, \&unblocked); if (n == 0) errno = ETIMEDOUT; if (n == 0 || errno != EINTR) die("ppoll");\n&/'
+    'it waits, and then looks whether the signal had come before|s/^        if (told) {/        if (ppoll(NULL, 0, \&left, \&unblocked) == 0) errx(1, "ppoll: late");\n&/'
     'it is called by another name, in the handler still|s/told = 1;/next_block();/'
     'the handler only flushes|s/told = 1;/told = 1; fflush(stdout);/'
-    'there is no signal, it asks again and again|s/SIGEV_SIGNAL/SIGEV_NONE/; s/if (told) {/if (aio_error(\&aiocb) != EINPROGRESS) {/; s/n = ppoll(.*/continue;/'
+    'the handler warns|s/told = 1;/told = 1; warnx("a block");/'
+    'there is no signal, it asks again and again|s/SIGEV_SIGNAL/SIGEV_NONE/; s/if (told) {/if (aio_error(\&aiocb) != EINPROGRESS) {/; s/ppoll(NULL, 0, &left, &unblocked) == -1/0/'
+    'main() spins until the handler has run|s/^        if (told) {/        sigprocmask(SIG_SETMASK, \&unblocked, NULL); while (!told) ;\n&/'
+    'main() looks again each millisecond|s/^        if (told) {/        sigprocmask(SIG_SETMASK, \&unblocked, NULL); while (!told) nanosleep(\&(struct timespec){ 0, 1000000 }, NULL);\n&/'
     'the signal is not blocked, so it may come just ahead of the wait|s/^    if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)/    sigemptyset(\&unblocked); if (0)/'
     'no error is looked at|s/if (error != 0)/if (n == -1)/'
 )

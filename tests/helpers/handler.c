@@ -20,6 +20,7 @@
 #undef _FORTIFY_SOURCE
 #include <aio.h>
 #include <dlfcn.h>
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -181,7 +183,7 @@ int aio_read(struct aiocb *aiocb)
     result = NEXT(aio_read)(aiocb);
     error = errno;
     if (depth == 0 && !seen++)
-        nanosleep(&moment, NULL);       /* a signal ends it */
+        pselect(0, NULL, NULL, NULL, &moment, NULL); /* a signal ends it */
     errno = error;
     return result;
 }
@@ -197,6 +199,23 @@ int list_io(int mode, void *list, int nr, void *event)
     unsafe("lio_listio");
     return NEXT(lio_listio)(mode, list, nr, event);
 }
+
+/* What goes on to a function that does not come back, or to one that does. */
+#define REPORT(name, parameters, call) \
+    void name parameters \
+    { \
+        va_list args; \
+        \
+        unsafe(#name); \
+        va_start(args, format); \
+        call; \
+        va_end(args); \
+    }
+
+REPORT(err, (int status, const char *format, ...), verr(status, format, args))
+REPORT(errx, (int status, const char *format, ...), verrx(status, format, args))
+REPORT(warn, (const char *format, ...), vwarn(format, args))
+REPORT(warnx, (const char *format, ...), vwarnx(format, args))
 
 void exit(int status)
 {
