@@ -1,7 +1,7 @@
 # Many requests in one call: none is lost, whatever the kernel does. How many
 # a context holds, and what io_cancel() can do.
 
-# shellcheck disable=SC2154 # what helpers and bats set
+# shellcheck disable=SC2030,SC2031,SC2154 # what helpers and bats set
 load helpers/common
 load helpers/abreast
 chapter=03-batch-submit
@@ -208,7 +208,7 @@ failed() {
 @test "a number that is none, or out of range, is named, and makes no file" {
     local it arguments number range
 
-    for it in "${batches[@]}"; do
+    for it in "${batches[@]}" batch-submit-io_uring; do
         for arguments in '' 'demo 1x' 'demo -1' 'demo 262145' 'demo 1 0' \
             'demo 1 65537'; do
             # shellcheck disable=SC2086 # several words
@@ -495,7 +495,7 @@ io_getevents 1 64 -"
     local it
 
     mkfifo fifo
-    for it in "${batches[@]}" partial-submit cancel; do
+    for it in "${batches[@]}" batch-submit-io_uring partial-submit cancel; do
         EXPECT='open /dev/null: not a regular file' begin "$it" /dev/null
         EXPECT='open /dev/zero: not a regular file' begin "$it" /dev/zero
         EXPECT='open ../fifo: not a regular file' begin "$it" ../fifo
@@ -509,7 +509,7 @@ io_getevents 1 64 -"
     head -c 100000 /dev/zero >image
     loop=$(losetup --show -f image 2>/dev/null) ||
         skip "no right to make a loop device"
-    for it in "${batches[@]}" partial-submit cancel; do
+    for it in "${batches[@]}" batch-submit-io_uring partial-submit cancel; do
         EXPECT="open $loop: not a regular file" begin "$it" "$loop"
     done
     failed || { losetup -d "$loop"; return 1; }
@@ -992,4 +992,104 @@ events: 1, POLLIN: yes"
     output=$(<"$asked")
     assert_line "io_getevents of a destroyed context, raw: EINVAL"
     assert_line "io_getevents of a destroyed context: Segmentation fault"
+}
+
+# ---- io_uring ----
+
+# needs_io_uring: skips where there is none, or none for us.
+needs_io_uring() {
+    run --separate-stderr "$root/$chapter/batch-submit-io_uring" tried 1
+    [[ $stderr != *": io_uring_setup"* ]] || skip "no io_uring here: $stderr"
+}
+
+@test "batch-submit-io_uring writes the same file, at any depth" {
+    local n depth
+
+    needs_io_uring
+    begin batch-submit-io_uring demo
+    next
+    assert_status 0
+    assert_stderr ""
+    assert_line "requests: 64, in flight at most: 8"
+    assert_line "io_uring_enter calls to submit: *"
+    assert_line "io_uring_enter calls to wait: *"
+    same "number of lines" "${#lines[@]}" 3
+    assert_blocks "$at/demo" 64
+
+    for depth in 1 4 5; do
+        for n in 0 1 $((depth - 1)) "$depth" $((depth + 1)) 23; do
+            EXPECT="$n $((n < depth ? n : depth))" \
+                begin batch-submit-io_uring demo "$n" "$depth"
+        done
+    done
+    EXPECT='1000 64' begin batch-submit-io_uring demo 1000 64
+    EXPECT='3 3' begin batch-submit-io_uring demo 3 200
+    EXPECT='2 2' begin batch-submit-io_uring demo 2 65536
+    while next; do
+        assert_status 0
+        assert_line "requests: ${expect% *}, in flight at most: ${expect#* }"
+        assert_blocks "$at/demo" "${expect% *}"
+    done
+
+    # A longer file is emptied first.
+    head -c 40000 "$BATS_FILE_TMPDIR/blocks" >longer
+    program -0 batch-submit-io_uring longer 2
+    assert_blocks longer 2
+}
+
+@test "io_uring_enter may take a part, or be interrupted: nothing is lost" {
+    local n
+
+    needs_io_uring
+    for n in 1 2 3; do
+        AIO_FAULT="io_uring_enter@1=short=$n" \
+            begin batch-submit-io_uring demo 12 4
+        AIO_FAULT="io_uring_enter@$n=EINTR" \
+            begin batch-submit-io_uring demo 12 4
+        AIO_FAULT='io_uring_enter@1=short=2 io_uring_enter@2=EAGAIN' \
+            begin batch-submit-io_uring demo 12 4
+        AIO_FAULT='io_uring_enter@1=short=2 io_uring_enter@2=EBUSY' \
+            begin batch-submit-io_uring demo 12 4
+    done
+    while next; do
+        assert_status 0
+        assert_line "requests: 12, in flight at most: 4"
+        assert_blocks "$at/demo" 12
+    done
+
+    AIO_FAULT='io_uring_enter@*=short=1' LOG=yes \
+        begin batch-submit-io_uring demo 12 4
+    next
+    assert_line "io_uring_enter calls to submit: 12"
+    same "open, close, mmap" "$(calls open) $(calls close) $(calls mmap)" \
+        "1 2 2"
+    assert_blocks "$at/demo" 12
+}
+
+@test "where io_uring is absent or forbidden, one line says so, and status 1" {
+    fails batch-submit-io_uring \
+        io_uring_setup@1=ENOSYS 'io_uring_setup: Function not implemented' \
+        io_uring_setup@1=EPERM "io_uring_setup (kernel.io_uring_disabled? a\
+ sandbox?): Operation not permitted" \
+        io_uring_setup@1=ENOMEM 'io_uring_setup: Cannot allocate memory'
+    failed
+}
+
+@test "each call of batch-submit-io_uring that fails is named" {
+    needs_io_uring
+    fails batch-submit-io_uring mmap@1=EIO "mmap: $eio" mmap@2=EIO "mmap: $eio" \
+        io_uring_enter@1=EINVAL "io_uring_enter: Invalid argument" \
+        io_uring_enter@1=EAGAIN \
+        "io_uring_enter: Resource temporarily unavailable" \
+        close@1=EIO "close the rings: $eio" close@2=EIO "close demo: $eio"
+    failed
+}
+
+@test "through io_uring, too, a size limit is a short write and then EFBIG" {
+    needs_io_uring
+    ended 60 bash -c 'ulimit -f 10 && exec "$@"' - \
+        "$root/$chapter/batch-submit-io_uring" part 3
+    same status "$status" 1
+    assert_error "batch-submit-io_uring: IORING_OP_WRITE part: File too large"
+    head -c 10240 "$BATS_FILE_TMPDIR/blocks" | cmp - part
 }

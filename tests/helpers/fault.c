@@ -363,6 +363,8 @@ CALL(io_submit, "io_submit", SHORT | BYTES)
 CALL(io_getevents, "io_getevents", SHORT | RES)
 CALL(io_pgetevents, "io_pgetevents", SHORT | RES)
 CALL(io_cancel, "io_cancel", 0)
+CALL(io_uring_setup, "io_uring_setup", 0)
+CALL(io_uring_enter, "io_uring_enter", SHORT)
 CALL(statx, "statx", 0)
 ALSO(io_setup, io_setup, NEGATIVE)
 ALSO(io_destroy, io_destroy, NEGATIVE)
@@ -383,6 +385,8 @@ static struct fault arm_number(long number, long *c, long *d)
         { SYS_io_getevents, &call_io_getevents },
         { SYS_io_pgetevents, &call_io_pgetevents },
         { SYS_io_cancel, &call_io_cancel },
+        { SYS_io_uring_setup, &call_io_uring_setup },
+        { SYS_io_uring_enter, &call_io_uring_enter },
         { SYS_statx, &call_statx },
         { SYS_renameat2, &call_renameat2 },
         { SYS_getrandom, &call_getrandom },
