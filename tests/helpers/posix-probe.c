@@ -1,157 +1,14 @@
 /*
  * posix-probe.c - one question to the C library's POSIX AIO
  *
- * What it does in cases that no program of the course shows. Each question
- * is a function below, named as on the command line; it answers in lines.
- * Files that it needs are made in the current folder.
+ * What it does with lists, cancellation, syncs and queues, in cases that no
+ * program of the course shows. Signals, callbacks and aio_suspend():
+ * posix-signals.c.
  *
  * Build:  cc -o posix-probe posix-probe.c (glibc before 2.34: -lrt -pthread)
  * Usage:  ./posix-probe QUESTION
  */
-#define _GNU_SOURCE
-#include <aio.h>
-#include <dirent.h>
-#include <err.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
-
-enum { MUCH = 2 << 20 }; /* bytes, more than any pipe holds */
-
-static const struct timespec limit = { 10, 0 };
-
-static const char *name_of(int error)
-{
-    switch (error) {
-    case 0:
-        return "0";
-    case EAGAIN:
-        return "EAGAIN";
-    case EBADF:
-        return "EBADF";
-    case ECANCELED:
-        return "ECANCELED";
-    case EINPROGRESS:
-        return "EINPROGRESS";
-    case EINTR:
-        return "EINTR";
-    case EINVAL:
-        return "EINVAL";
-    case EIO:
-        return "EIO";
-    default:
-        return strerror(error);
-    }
-}
-
-/* Prints what a call returned. */
-static void answer(const char *call, long result)
-{
-    if (result == -1)
-        printf("%s: -1 %s\n", call, name_of(errno));
-    else
-        printf("%s: %ld\n", call, result);
-}
-
-static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes)
-{
-    *aiocb = (struct aiocb){
-        .aio_fildes = fd,
-        .aio_buf = data,
-        .aio_nbytes = nbytes,
-        .aio_sigevent.sigev_notify = SIGEV_NONE,
-    };
-}
-
-static void wait_for(const struct aiocb *aiocb)
-{
-    const struct aiocb *const list[1] = { aiocb };
-
-    while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
-            err(1, "aio_suspend");
-}
-
-static void start_read(struct aiocb *aiocb, int fd, char *letter)
-{
-    prepare(aiocb, fd, letter, 1);
-    if (aio_read(aiocb) == -1)
-        err(1, "aio_read");
-}
-
-static void start_write(struct aiocb *aiocb, int fd, void *data, size_t nbytes)
-{
-    prepare(aiocb, fd, data, nbytes);
-    if (aio_write(aiocb) == -1)
-        err(1, "aio_write");
-}
-
-static int scratch_file(void)
-{
-    int fd = open("probe-file", O_RDWR | O_CREAT | O_TRUNC, 0666);
-
-    if (fd == -1)
-        err(1, "open");
-    return fd;
-}
-
-static void make_pipe(int ends[2])
-{
-    if (pipe(ends) == -1)
-        err(1, "pipe");
-}
-
-static void write_byte(int fd)
-{
-    if (write(fd, "!", 1) != 1)
-        err(1, "write");
-}
-
-static int count_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    struct dirent *entry;
-    int threads = 0;
-
-    if (dir == NULL)
-        err(1, "opendir");
-    while ((entry = readdir(dir)) != NULL)
-        threads += entry->d_name[0] != '.';
-    closedir(dir);
-    return threads;
-}
-
-static void on_signal(int signo)
-{
-    (void)signo;
-}
-
-/* From now on a signal comes, and again and again; or no more. */
-static void ticking(int on)
-{
-    struct itimerval ticks = { { 0, on * 1000 }, { 0, on * 1000 } };
-    struct sigaction action;
-
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal;
-    if (sigaction(SIGALRM, &action, NULL) == -1)
-        err(1, "sigaction");
-    if (setitimer(ITIMER_REAL, &ticks, NULL) == -1)
-        err(1, "setitimer");
-}
-
-/* ---- The questions ---- */
+#include "posix-probe.h"
 
 static void library(void)
 {
@@ -181,17 +38,6 @@ static void fsync_bad_fd(void)
 
     prepare(&aiocb, -1, NULL, 0);
     answer("aio_fsync", aio_fsync(O_SYNC, &aiocb));
-}
-
-static void reqprio(void)
-{
-    static struct aiocb aiocb;
-    char letter = 'x';
-
-    prepare(&aiocb, scratch_file(), &letter, 1);
-    aiocb.aio_reqprio = -1;
-    answer("aio_write", aio_write(&aiocb));
-    wait_for(&aiocb);
 }
 
 /* A number that no open file has. */
@@ -254,106 +100,6 @@ static void sync_order(void)
 static void sync_overtakes(void)
 {
     sync_behind(5);
-}
-
-/* aio_error() returns the error, and leaves errno alone. */
-static void error_is_returned(void)
-{
-    int fd = open("/dev/null", O_WRONLY);
-    static struct aiocb aiocb;
-    static char letter;
-    int error;
-
-    start_read(&aiocb, fd, &letter);
-    wait_for(&aiocb);
-    errno = EXDEV;
-    error = aio_error(&aiocb);
-    printf("aio_error: %s, errno %s\n", name_of(error),
-           errno == EXDEV ? "as before" : "changed");
-}
-
-static void return_twice(void)
-{
-    static struct aiocb aiocb;
-    char text[] = "hello";
-
-    start_write(&aiocb, scratch_file(), text, 5);
-    wait_for(&aiocb);
-    answer("aio_return", aio_return(&aiocb));
-    answer("aio_return again", aio_return(&aiocb));
-}
-
-/* A sigevent that was only zeroed is not SIGEV_NONE, though it harms none. */
-static void zeroed_sigevent(void)
-{
-    static struct aiocb aiocb;
-    char text[] = "hello";
-
-    prepare(&aiocb, scratch_file(), text, 5);
-    memset(&aiocb.aio_sigevent, 0, sizeof(aiocb.aio_sigevent));
-    printf("sigev_notify: %s, signal %d\n",
-           aiocb.aio_sigevent.sigev_notify == SIGEV_SIGNAL ? "SIGEV_SIGNAL"
-                                                           : "another",
-           aiocb.aio_sigevent.sigev_signo);
-    answer("aio_write", aio_write(&aiocb));
-    wait_for(&aiocb);
-    answer("aio_return", aio_return(&aiocb));
-}
-
-/* Three signals while the signal is blocked: how many arrive? */
-static void count_signals(const char *what, int signo)
-{
-    const struct timespec at_once = { 0, 0 };
-    const union sigval value = { 0 };
-    sigset_t set;
-    int arrived = 0;
-
-    sigemptyset(&set);
-    sigaddset(&set, signo);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-        err(1, "sigprocmask");
-    for (int i = 0; i < 3; i++)
-        if (sigqueue(getpid(), signo, value) == -1)
-            err(1, "sigqueue");
-    while (sigtimedwait(&set, NULL, &at_once) == signo)
-        arrived++;
-    printf("%s: %d of 3\n", what, arrived);
-}
-
-static void signals_queue(void)
-{
-    count_signals("SIGRTMIN", SIGRTMIN);
-    count_signals("SIGUSR1", SIGUSR1);
-}
-
-static sem_t go, ran;
-
-static void on_completion(union sigval value)
-{
-    (void)value;
-    if (sem_wait(&go) == 0)
-        sem_post(&ran);
-}
-
-/* The callback waits for what main does after aio_suspend(). */
-static void suspend_before_callback(void)
-{
-    static struct aiocb aiocb;
-    struct timespec until;
-    char text[] = "hello";
-
-    if (sem_init(&go, 0, 0) == -1 || sem_init(&ran, 0, 0) == -1)
-        err(1, "sem_init");
-    prepare(&aiocb, scratch_file(), text, 5);
-    aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
-    aiocb.aio_sigevent.sigev_notify_function = on_completion;
-    answer("aio_write", aio_write(&aiocb));
-    wait_for(&aiocb);
-    printf("callback is over: %s\n", sem_trywait(&ran) == 0 ? "yes" : "no");
-    sem_post(&go);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += limit.tv_sec;
-    answer("callback", sem_timedwait(&ran, &until));
 }
 
 /* Reads from as many empty pipes: how many threads? */
@@ -442,66 +188,6 @@ static void listio_event(void)
     printf("signal: value %d\n", info.si_value.sival_int);
 }
 
-/* No signal may wait to be taken: what becomes of a request that sends one? */
-static void signal_lost(void)
-{
-    const struct rlimit none = { 0, 0 };
-    const struct timespec at_once = { 0, 0 };
-    static struct aiocb aiocb;
-    sigset_t set;
-    char text[] = "hello", got[5];
-    int fd = scratch_file();
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGRTMIN);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-        err(1, "sigprocmask");
-    if (setrlimit(RLIMIT_SIGPENDING, &none) == -1)
-        err(1, "setrlimit");
-    prepare(&aiocb, fd, text, 5);
-    aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
-    aiocb.aio_sigevent.sigev_signo = SIGRTMIN;
-    answer("aio_write", aio_write(&aiocb));
-    wait_for(&aiocb);
-    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
-    answer("signal", sigtimedwait(&set, NULL, &at_once));
-    answer("bytes in the file", pread(fd, got, sizeof(got), 0));
-}
-
-/* A write to a file opened with O_APPEND goes to its end: see aio_offset. */
-static void append(void)
-{
-    static struct aiocb aiocb;
-    char text[] = "hello", got[8] = "";
-    int fd = scratch_file();
-
-    if (write(fd, "12", 2) != 2 || fcntl(fd, F_SETFL, O_APPEND) == -1)
-        err(1, "write");
-    start_write(&aiocb, fd, text, 5);
-    wait_for(&aiocb);
-    if (pread(fd, got, 7, 0) == -1)
-        err(1, "pread");
-    printf("%s\n", got);
-}
-
-/* What aio_return() leaves in errno when the request has failed. */
-static void return_errno(void)
-{
-    static struct aiocb aiocb;
-    static char letter;
-    int fd = open("/dev/null", O_WRONLY);
-    ssize_t n;
-
-    if (fd == -1)
-        err(1, "open");
-    start_read(&aiocb, fd, &letter);
-    wait_for(&aiocb);
-    errno = 4711;
-    n = aio_return(&aiocb);
-    printf("aio_return: %zd, errno %s\n", n,
-           errno == 4711 ? "as before" : name_of(errno));
-}
-
 /* Is there an AIO context while a request is under way? It would be mapped. */
 static void maps(void)
 {
@@ -523,37 +209,6 @@ static void maps(void)
     if (write(ends[1], "x", 1) != 1)
         err(1, "write");
     wait_for(&aiocb);
-}
-
-static sem_t called;
-static int nr_blocked;
-
-static void note_mask(union sigval value)
-{
-    sigset_t set;
-
-    (void)value;
-    pthread_sigmask(SIG_BLOCK, NULL, &set);
-    for (int signo = 1; signo < 32; signo++)
-        nr_blocked += sigismember(&set, signo) == 1;
-    sem_post(&called);
-}
-
-/* Which signals can a callback be interrupted by? */
-static void callback_mask(void)
-{
-    static struct aiocb aiocb;
-    char text[] = "hello";
-
-    sem_init(&called, 0, 0);
-    prepare(&aiocb, scratch_file(), text, 5);
-    aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
-    aiocb.aio_sigevent.sigev_notify_function = note_mask;
-    if (aio_write(&aiocb) == -1)
-        err(1, "aio_write");
-    while (sem_wait(&called) == -1)
-        ;
-    printf("blocked of 31 signals: %d\n", nr_blocked);
 }
 
 /*
@@ -1112,14 +767,7 @@ static void long_queue(void)
 }
 #endif
 
-static const struct question {
-    const char *name;
-    void (*ask)(void);
-} questions[] = {
-#define Q(name)                                                                \
-    {                                                                          \
-#name, name                                                            \
-    }
+static const struct question questions[] = {
     Q(lists),
     Q(list_callbacks),
     Q(list_lost),
@@ -1136,17 +784,10 @@ static const struct question {
     Q(library),
     Q(bad_fd),
     Q(fsync_bad_fd),
-    Q(reqprio),
-    Q(error_is_returned),
-    Q(return_twice),
-    Q(zeroed_sigevent),
-    Q(signals_queue),
-    Q(suspend_before_callback),
     Q(pool),
     Q(pool_of_two),
     Q(listio_threads),
     Q(listio_event),
-    Q(signal_lost),
     Q(idle),
     Q(cancel_notifies),
     Q(close_read),
@@ -1155,21 +796,11 @@ static const struct question {
     Q(cancel_fsync),
     Q(listio_crash),
     Q(listio_blocked),
-    Q(append),
-    Q(return_errno),
     Q(maps),
-    Q(callback_mask),
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
-        if (argc == 2 && !strcmp(argv[1], questions[i].name)) {
-            questions[i].ask();
-            return EXIT_SUCCESS;
-        }
-    fprintf(stderr, "Usage: posix-probe QUESTION, one of\n");
-    for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
-        fprintf(stderr, "    %s\n", questions[i].name);
-    return 2;
+    return answer_one(argc, argv, questions);
 }
