@@ -96,7 +96,7 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
 @test "the programs of chapter 5 say that there is no AIO here" {
     local it demo
 
-    for it in eventfd poll-requests wait-signal; do
+    for it in eventfd poll-requests poll-and-close wait-signal; do
         [[ $it == eventfd ]] && demo=demo || demo=
         fails "$it" "$demo" \
             'io_setup@*=ENOSYS' 'io_setup: Function not implemented' \
@@ -108,7 +108,7 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
 @test "in chapter 5 output that does not arrive is an error" {
     local it
 
-    for it in 'eventfd demo' poll-requests wait-signal; do
+    for it in 'eventfd demo' poll-requests poll-and-close wait-signal; do
         # shellcheck disable=SC2016 # the inner shell splits it
         run -1 --separate-stderr bash -c 'exec $1 >/dev/full' - \
             "$root/$chapter/$it"
@@ -346,6 +346,19 @@ events left: 0"
     assert_output "of both contexts: 2, the other eventfd: 1"
 }
 
+@test "an eventfd at its maximum is POLLERR; completions are lost to it alone" {
+    run -0 timeout 10 "$probe" full
+    assert_output "io_submit: 1, POLLERR: yes
+io_submit: 1, POLLERR: yes
+read: 18446744073709551615, then EAGAIN
+events: 2"
+}
+
+@test "a request has a hold on its eventfd: closed, it still counts" {
+    run -0 timeout 20 "$probe" closed-eventfd
+    assert_output 'read: 8, count: 1'
+}
+
 # ---- poll-requests ----
 
 @test "a POLL is answered once; one io_submit asks again for pipe and socket" {
@@ -462,6 +475,87 @@ no events asked for: 0 events
 the other end closed: POLLHUP 1"
 }
 
+@test "a POLL is answered when data comes by splice" {
+    run -0 timeout 20 "$probe" spliced
+    assert_output "an empty pipe: 0 events
+a byte is spliced: POLLIN 1"
+}
+
+@test "POLL waits for what has one queue, not for a terminal; signalfd is silent" {
+    run -0 timeout 60 "$probe" descriptors
+    # No loopback network in a sandbox, no pidfd in old headers.
+    same answers "$(grep -v 'UDP\|TCP\|pidfd' <<<"$output")" "\
+eventfd: taken, answered
+timerfd: taken, answered
+inotify: taken, answered
+epoll: taken, answered
+FIFO open for both: EINVAL
+terminal: EINVAL
+terminal's other side: EINVAL
+signalfd: taken, not answered
+signalfd, the signal is pending: taken, answered at once"
+    run ! grep -v 'taken, answered$' \
+        <(grep 'UDP\|TCP\|pidfd' <<<"$output")
+}
+
+@test "reads and writes that a pipe or socket cannot make end in these ways" {
+    run -0 timeout 20 "$probe" ends
+    assert_output "\
+PWRITE, nobody reads the pipe: io_submit 1, a signal, event EPIPE
+PWRITE, the socket is dead: io_submit 1, a signal, event EPIPE
+PREAD of a pipe, offset 7: io_submit 1, event 1
+PREAD of a pipe, offset -1: io_submit EINVAL
+PREAD of a pipe: io_submit 1, event 1
+PREAD of a pipe at its end: io_submit 1, event 0
+PREAD of a socket, offset 7: io_submit 1, event ESPIPE
+PREAD of a socket: io_submit 1, event 1"
+}
+
+# ---- poll-and-close ----
+
+close_output='closed, with a POLL in flight
+  the other side reads: nothing yet
+  the other side writes: done
+  the POLL is answered: POLLIN
+closed, with epoll watching
+  the other side reads: end of file
+  the other side writes: Broken pipe
+closed, after io_cancel and its event
+  the other side reads: end of file
+  the other side writes: Broken pipe'
+
+@test "a POLL keeps its file open, epoll does not; canceled first, it is closed" {
+    traced poll-and-close
+    assert_output "$close_output"
+    same calls "$trace" "\
+signal SIGXFSZ ignored
+io_setup 1 = 0
+io_submit 1 = 1: poll socket 1
+io_getevents 1 1 - = 1
+io_submit 1 = 1: poll socket 1
+io_cancel = -115
+io_getevents 1 1 - = 1
+io_destroy = 0"
+}
+
+@test "EINTR does not show in poll-and-close, and what fails is named" {
+    local n
+
+    for n in 1 2; do
+        AIO_FAULT="io_submit@$n=EINTR" begin poll-and-close
+        AIO_FAULT="io_getevents@$n=EINTR" begin poll-and-close
+        AIO_FAULT="poll@$n=EINTR" begin poll-and-close
+    done
+    while next; do
+        assert_status 0
+        assert_output "$close_output"
+    done
+    fails poll-and-close '' io_cancel@1=EINVAL \
+        "io_cancel: $("$probe" reason EINVAL)" close@1=EIO "close: $eio" \
+        io_getevents@2=EIO "io_getevents: $eio" poll@3=EIO "poll: $eio"
+    failed
+}
+
 # ---- wait-signal ----
 
 @test "a signal before the wait: missed by io_getevents, ends io_pgetevents" {
@@ -492,4 +586,13 @@ io_destroy = 0"
             "$root/$chapter/wait-signal"
         assert_output "$signal_output"
     done
+}
+
+@test "io_pgetevents refuses bad numbers and places, and loses no event" {
+    run -0 timeout 20 "$probe" pgetevents
+    assert_output "min_nr -1, nr 1: EINVAL
+min_nr 0, nr -1: EINVAL
+min_nr 2, nr 1: EINVAL
+min_nr 1, nr 1, nowhere to put it: EFAULT
+min_nr 1, nr 1: 1"
 }
