@@ -167,8 +167,11 @@ static void sync_behind_a_write(void)
     printf("  sync of the descriptor: %s\n", state(&syncing));
 
     /* Now there is room; and then it turns out that a pipe has no sync. */
-    if (read(ends[0], room, sizeof(room)) == -1)
-        err(1, "read pipe");
+    for (ssize_t n; size > 0; size -= n) {
+        n = read(ends[0], room, size);
+        if (n == -1)
+            err(1, "read pipe");
+    }
     wait_for(&syncing);
     wait_for(&writing);
     printf("pipe is read: write %s\n", state(&writing));

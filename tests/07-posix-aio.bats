@@ -813,6 +813,17 @@ as fdatasync() does
 as fsync() does"
 }
 
+@test "fsync ends, and says why, when a write fails inside the C library" {
+    strace -qq -o /dev/null -e trace=none true 2>/dev/null ||
+        skip "strace cannot be used"
+    # Its thread makes the calls: the third is the write to the full pipe.
+    ended 30 strace -f -qq -o /dev/null -e trace=pwrite64 \
+        -e inject=pwrite64:error=EIO:when="$(on 3 1)" \
+        "$root/$chapter/fsync" demo.txt
+    same status "$status" 1
+    assert_error "fsync: aio_write $(on pipe demo.txt): $eio"
+}
+
 @test "aio_fsync ignores buffer, length, offset and priority" {
     probe syncs
     assert_line 'buffer, length, offset and priority of 12345: aio_error 0, *'
