@@ -546,7 +546,8 @@ io_getevents 1 64 -"
         EXPECT='open .: Is a directory' begin "$it" .
         # Not in this kernel, or not in this sandbox.
         fails "$it" 'io_setup@*=ENOSYS' 'io_setup: Function not implemented' \
-            'io_setup@*=EPERM' 'io_setup: Operation not permitted'
+            'io_setup@*=EPERM' 'io_setup: Operation not permitted' \
+            'io_submit@1=EPERM' 'io_submit: Operation not permitted'
 
         run -1 --separate-stderr without_override "$root/$chapter/$it" mine
         assert_error "$it: open mine: Permission denied"
@@ -562,6 +563,7 @@ io_getevents 1 64 -"
         fails "$it" calloc@1=EIO "calloc: $eio" calloc@2=EIO "calloc: $eio" \
             calloc@3=EIO "calloc: $eio" open@1=EIO "open demo: $eio" \
             io_setup@1=EIO "io_setup: $eio" io_submit@1=EIO "io_submit: $eio" \
+            io_submit@1=ENOMEM 'io_submit: Cannot allocate memory' \
             io_submit@8=EIO "io_submit: $eio" \
             io_getevents@1=EIO "io_getevents: $eio" \
             io_getevents@8=EIO "io_getevents: $eio" \

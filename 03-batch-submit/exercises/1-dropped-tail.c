@@ -12,8 +12,8 @@
  *         batches, it is one io_submit() for eight blocks.
  * Try:    AIO_FAULT='io_submit@1=short=3' and LD_PRELOAD, as the check says;
  *         then grep -a block demo.dat
- * Read:   03-batch-submit/README.md, line 47 (The code that matters);
- *         03-batch-submit/README.md, line 276 (Three requests, the second is
+ * Read:   03-batch-submit/README.md, line 49 (The code that matters);
+ *         03-batch-submit/README.md, line 329 (Three requests, the second is
  *         bad. What does the call return?)
  * Check:  make exercise-3.1
  *

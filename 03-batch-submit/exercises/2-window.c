@@ -13,8 +13,8 @@
  *         is what was seen. If a call or a request fails: status 1, and on
  *         stderr "2-window: CALL: reason", or "2-window: IOCB_CMD_PREAD
  *         FILE: reason".
- * Read:   03-batch-submit/README.md, line 23 (The idea);
- *         03-batch-submit/README.md, line 47 (The code that matters);
+ * Read:   03-batch-submit/README.md, line 24 (The idea);
+ *         03-batch-submit/README.md, line 49 (The code that matters);
  *         03-batch-submit/batch-submit.c
  * Check:  make exercise-3.2
  *

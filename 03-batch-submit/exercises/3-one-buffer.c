@@ -15,7 +15,7 @@
  *         does the newest request first; then grep -a block demo.dat
  * Read:   02-single-write/README.md, line 50 (The code that matters) on what
  *         you may touch after io_submit();
- *         03-batch-submit/README.md, line 23 (The idea)
+ *         03-batch-submit/README.md, line 24 (The idea)
  * Check:  make exercise-3.3
  *
  * Build:  cc -o 3-one-buffer 3-one-buffer.c
