@@ -287,7 +287,7 @@ static void drain(aio_context_t ctx)
     quiet = 0;
     do {
         before = in_flight;
-        errno = 0;
+        errno = 0; /* EINTR does not say that nothing is there */
         reap(ctx, 0);
     } while (in_flight < before || errno == EINTR);
 }

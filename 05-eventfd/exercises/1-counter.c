@@ -10,7 +10,7 @@
  *         event is still looked at.
  * Output: "written: 8 blocks", status 0. If an event brings an error, status
  *         1 and "1-counter: IOCB_CMD_PWRITE FILE: reason".
- * Read:   05-eventfd/README.md, line 54 (The code that matters);
+ * Read:   05-eventfd/README.md, line 57 (The code that matters);
  *         05-eventfd/eventfd.c
  * Check:  make exercise-5.1
  *

@@ -13,7 +13,7 @@
  * Output: "silence after N messages", then "written: N messages", status 0.
  *         If the timer cannot be made or set, status 1 and "3-timer:
  *         timerfd_create: reason", or "3-timer: timerfd_settime: reason".
- * Read:   05-eventfd/README.md, line 54 (The code that matters);
+ * Read:   05-eventfd/README.md, line 57 (The code that matters);
  *         05-eventfd/eventfd.c;
  *         man 2 timerfd_create
  * Check:  make exercise-5.3
