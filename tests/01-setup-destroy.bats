@@ -56,14 +56,16 @@ io_setup into a bad address: Bad address"
     assert_line "aio-max-nr: $(</proc/sys/fs/aio-max-nr)"
 }
 
-@test "aio-nr counts events, not contexts; falls at io_destroy and at exit" {
-    local before with after new=() left=()
-
+@test "aio-nr counts events, not contexts; falls at destroy, exit and exec" {
     fact aio_nr_counts "three contexts for 777: 2331
 one destroyed: -777
-a process ended: -777"
+a process ended: -777
+a process called exec: -777"
+}
 
-    # The programs show it.
+@test "setup-destroy shows that aio-nr rises by NR_EVENTS, and falls again" {
+    local before with after new=() left=()
+
     until enough 1234 "${new[@]}" && enough 0 "${left[@]}"; do
         program -0 setup-destroy 1234
         assert_line "io_setup(1234): done"
@@ -274,11 +276,34 @@ EFAULT"
     fact setup_read_only "EFAULT, aio-nr 0 more"
 }
 
-@test "io_setup: context not 0, nr 0 or far above 4194304: EINVAL, not EAGAIN" {
+@test "io_setup: a context that is not 0 is EINVAL, whatever the number" {
     fact setup_not_zero "EINVAL
 EINVAL"
+}
+
+@test "io_setup: for no events at all is EINVAL" {
     fact setup_nothing EINVAL
-    fact setup_too_many EINVAL
+}
+
+@test "io_setup: over 4194304 is EINVAL, and EAGAIN where 32 bits wrap" {
+    fact setup_too_many "4194305: EINVAL
+2147483647: EINVAL
+2147483648: EAGAIN
+2151677952: EAGAIN
+2151677953: EINVAL
+4294967295: EINVAL"
+}
+
+@test "io_setup: no address space for the ring is ENOMEM" {
+    fact setup_no_memory ENOMEM
+}
+
+@test "aio-max-nr can be taken whole; then one more event is EAGAIN" {
+    one_too_many
+    run -0 "$BATS_FILE_TMPDIR/probe" setup_takes_all
+    [[ $output != "others use AIO" ]] || skip "others use AIO all the time"
+    assert_output "0
+EAGAIN"
 }
 
 @test "the ring has max(nr, 4 x CPUs) x 2 + 2 places, and whole pages" {
@@ -301,6 +326,15 @@ res 4
 reaped: head 1, tail 1"
 }
 
+@test "a forked child has its parent's ring mapped up to Linux 6.18" {
+    local answer="the ring is still mapped"
+
+    # Some kernels since then leave it out, and older ones that were repaired.
+    output=$(<"$BATS_FILE_TMPDIR/ring_in_child")
+    [[ $output != *"not mapped" ]] || answer="the ring is not mapped"
+    fact ring_in_child "$answer"
+}
+
 # ---- Facts: io_destroy ----
 
 @test "io_destroy: 0, garbage or a destroyed context is EINVAL, not EFAULT" {
@@ -317,6 +351,14 @@ EINVAL"
     fact destroy_waits "16
 0
 missing: 0"
+}
+
+@test "io_destroy unmaps the ring first, and only then waits" {
+    fact destroy_unmaps "unmapped before io_destroy returned: yes"
+}
+
+@test "io_destroy takes the context off aio-nr first, and only then waits" {
+    fact destroy_uncharges "aio-nr fell before io_destroy returned: yes"
 }
 
 @test "io_destroy cancels pending POLLs; whoever waits for events gets EINVAL" {

@@ -23,7 +23,7 @@ check() {
     # Somebody else has a context meanwhile: so aio-nr is not 0.
     situation 'More events than are left in the system:'
     max=$(cat /proc/sys/fs/aio-max-nr)
-    exec {held}< <("$root/tests/helpers/probe" hold 321 2>/dev/null)
+    exec {held}< <("$root/tests/helpers/probe-call" hold 321 2>/dev/null)
     read -r -u "$held" _
     AIO_FAULT='io_setup@1=EAGAIN' run 77
     exec {held}<&-

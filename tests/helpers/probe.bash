@@ -1,4 +1,4 @@
-# The questions of probe.c, for the tests of chapters 1 and 2. After
+# The questions of probe-call.c, for the tests of chapters 1 and 2. After
 #
 #     load helpers/common
 #     load helpers/probe
@@ -13,7 +13,7 @@
 setup_file() {
     local questions question folder
 
-    cp "$root/tests/helpers/probe" "$BATS_FILE_TMPDIR"
+    cp "$root/tests/helpers/probe-call" "$BATS_FILE_TMPDIR/probe"
 
     # Each in an empty folder, on the filesystem that the tests are on.
     questions=$(sed -n 's/^ *fact \([a-z_0-9]*\).*/\1/p' \

@@ -1,5 +1,5 @@
 /*
- * probe.c - one question to the kernel, and what it answers
+ * probe-call.c - one question to the kernel, and what the call says
  *
  * What io_setup, io_destroy, io_submit, io_getevents and io_pgetevents do in
  * each case, right or wrong. Each question is a function below, named as on
@@ -11,10 +11,11 @@
  *
  * Files that it needs are made in the current folder.
  *
- * Build:  cc -pthread -o probe probe.c
- * Usage:  ./probe QUESTION
+ * Build:  cc -pthread -o probe-call probe-call.c
+ * Usage:  ./probe-call QUESTION
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -23,11 +24,11 @@
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
+#include <linux/time_types.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -37,38 +38,20 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define PREADX 4                /* in the headers as a comment only */
+#define PREADX 4 /* in the headers as a comment only */
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
 #endif
 
-_Static_assert(sizeof(struct timespec) == 2 * sizeof(long),
-               "use SYS_io_pgetevents_time64 here");
-
 /* ---- Helpers ---- */
-
-/* The question cannot be asked here. */
-static _Noreturn void die(const char *call, ...)
-{
-    int error = errno;
-    va_list args;
-
-    fflush(stdout);
-    fprintf(stderr, "probe: ");
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
-}
 
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -86,7 +69,8 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
 }
 
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
@@ -98,11 +82,11 @@ struct aio_sigset {
 };
 
 static int io_pgetevents(aio_context_t ctx, long min_nr, long nr,
-                         struct io_event *events, struct timespec *timeout,
+                         struct io_event *events,
+                         struct __kernel_old_timespec *timeout,
                          const struct aio_sigset *sigset)
 {
-    return syscall(SYS_io_pgetevents, ctx, min_nr, nr, events, timeout,
-                   sigset);
+    return syscall(SYS_io_pgetevents, ctx, min_nr, nr, events, timeout, sigset);
 }
 
 /* strerrorname_np() is not everywhere. */
@@ -111,16 +95,32 @@ static const char *name_of(int error)
     static char number[16];
 
     switch (error) {
-    case EAGAIN: return "EAGAIN";
-    case EBADF: return "EBADF";
-    case EFAULT: return "EFAULT";
-    case EFBIG: return "EFBIG";
-    case EINTR: return "EINTR";
-    case EINVAL: return "EINVAL";
-    case ENOSPC: return "ENOSPC";
-    case ENOSYS: return "ENOSYS";
-    case EOPNOTSUPP: return "EOPNOTSUPP";
-    case EPERM: return "EPERM";
+    case EAGAIN:
+        return "EAGAIN";
+    case EBADF:
+        return "EBADF";
+    case EFAULT:
+        return "EFAULT";
+    case EFBIG:
+        return "EFBIG";
+    case EINTR:
+        return "EINTR";
+    case EINVAL:
+        return "EINVAL";
+    case ENOMEM:
+        return "ENOMEM";
+    case ENOSPC:
+        return "ENOSPC";
+    case ENOSYS:
+        return "ENOSYS";
+    case EOPNOTSUPP:
+        return "EOPNOTSUPP";
+    case EPERM:
+        return "EPERM";
+    case EPIPE:
+        return "EPIPE";
+    case ESPIPE:
+        return "ESPIPE";
     }
     snprintf(number, sizeof(number), "errno %d", error);
     return number;
@@ -140,7 +140,7 @@ static aio_context_t context(unsigned nr_events)
     aio_context_t ctx = 0;
 
     if (io_setup(nr_events, &ctx) == -1)
-        die("io_setup");
+        err(1, "io_setup");
     return ctx;
 }
 
@@ -157,11 +157,11 @@ static aio_context_t the_context(void)
 /* An address that nothing is mapped at, and memory that is only read. */
 static void *map(int protection)
 {
-    void *page = mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS,
-                      -1, 0);
+    void *page = mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                      0);
 
     if (page == MAP_FAILED)
-        die("mmap");
+        err(1, "mmap");
     return page;
 }
 
@@ -173,16 +173,16 @@ static void *bad_address(void)
 /* A file that holds `text`, opened with `flags`. */
 static int file(const char *text, int flags)
 {
-    int fd = open("probe.file", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    int fd = open("call.file", O_WRONLY | O_CREAT | O_TRUNC, 0666);
 
     if (fd == -1)
-        die("open");
+        err(1, "open");
     if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-        die("write");
+        err(1, "write");
     close(fd);
-    fd = open("probe.file", flags);
+    fd = open("call.file", flags);
     if (fd == -1)
-        die("open");
+        err(1, "open");
     return fd;
 }
 
@@ -192,7 +192,7 @@ static int empty_pipe(int *write_end)
     int ends[2];
 
     if (pipe(ends) == -1)
-        die("pipe");
+        err(1, "pipe");
     if (write_end != NULL)
         *write_end = ends[1];
     return ends[0];
@@ -239,7 +239,7 @@ static int submit(aio_context_t ctx, struct iocb *iocb)
 static void must_submit(aio_context_t ctx, struct iocb iocb)
 {
     if (submit(ctx, &iocb) != 1)
-        die("io_submit");
+        err(1, "io_submit");
 }
 
 static void print_event(const struct io_event *event)
@@ -255,7 +255,7 @@ static void print_event(const struct io_event *event)
 /* Waits for one event, and prints it. */
 static void print_next(aio_context_t ctx)
 {
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event event;
     int n = io_getevents(ctx, 1, 1, &event, &timeout);
 
@@ -282,9 +282,9 @@ static long read_number(const char *path)
     long n;
 
     if (stream == NULL)
-        die("open %s", path);
+        err(1, "open %s", path);
     if (fscanf(stream, "%ld", &n) != 1)
-        die("read %s", path);
+        err(1, "read %s", path);
     fclose(stream);
     return n;
 }
@@ -305,7 +305,7 @@ static void stay_here(void)
     CPU_ZERO(&set);
     CPU_SET(sched_getcpu(), &set);
     if (sched_setaffinity(0, sizeof(set), &set) == -1)
-        die("sched_setaffinity");
+        err(1, "sched_setaffinity");
 }
 
 /* Fills the context with pending requests; returns how many it took. */
@@ -317,7 +317,7 @@ static long fill(aio_context_t ctx, int fd)
     while (submit(ctx, &iocb) == 1)
         taken++;
     if (errno != EAGAIN)
-        die("io_submit");
+        err(1, "io_submit");
     return taken;
 }
 
@@ -338,7 +338,7 @@ static void alarms(int on)
 
     signal(SIGALRM, on_alarm);
     if (setitimer(ITIMER_REAL, on ? &often : &never, NULL) == -1)
-        die("setitimer");
+        err(1, "setitimer");
     errno = error;
 }
 
@@ -347,7 +347,7 @@ static void alarms(int on)
 static void setup_bad_address(void)
 {
     answer(io_setup(1, bad_address()));
-    answer(io_setup(0, bad_address()));         /* looked at first */
+    answer(io_setup(0, bad_address())); /* looked at first */
 }
 
 static void setup_not_zero(void)
@@ -365,11 +365,58 @@ static void setup_nothing(void)
     answer(io_setup(0, &ctx));
 }
 
+/* A number of 32 bits is doubled: from 2147483648 on it begins anew. */
 static void setup_too_many(void)
 {
+    static const unsigned many[] = { 4194305,    2147483647, 2147483648,
+                                     2151677952, 2151677953, 4294967295 };
+
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++) {
+        aio_context_t ctx = 0;
+
+        printf("%u: ", many[i]);
+        answer(io_setup(many[i], &ctx));
+    }
+}
+
+/* The ring needs address space. */
+static void setup_no_memory(void)
+{
+    struct rlimit limit = { 1 << 20, 1 << 20 };
     aio_context_t ctx = 0;
 
-    answer(io_setup(5000000, &ctx));
+    if (setrlimit(RLIMIT_AS, &limit) == -1)
+        err(1, "setrlimit");
+    answer(io_setup(128, &ctx));
+}
+
+/*
+ * All that is left, and then one more. Others must not notice: it is tried
+ * where they have no context, and lasts some microseconds.
+ */
+static void setup_takes_all(void)
+{
+    long max = read_number("/proc/sys/fs/aio-max-nr");
+
+    for (int i = 0; i < 200; i++, usleep(5000)) {
+        aio_context_t all = 0, one = 0;
+        int first, second, error;
+
+        if (aio_nr() != 0)
+            continue;
+        first = io_setup(max, &all);
+        if (first == -1)
+            continue;
+        second = io_setup(1, &one);
+        error = errno;
+        if (io_destroy(all) == -1)
+            err(1, "io_destroy");
+        answer(first);
+        errno = error;
+        answer(second);
+        return;
+    }
+    puts("others use AIO");
 }
 
 /* With one event in use, as many as the limit are one too many. */
@@ -390,7 +437,7 @@ static void setup_read_only(void)
         long before = aio_nr();
 
         if (io_setup(1000, map(PROT_READ)) != -1 || errno != EFAULT)
-            die("io_setup into read-only memory");
+            err(1, "io_setup into read-only memory");
         more = aio_nr() - before;
     }
     printf("EFAULT, aio-nr %ld more\n", more);
@@ -404,7 +451,8 @@ static void setup_read_only(void)
 static void aio_nr_counts(void)
 {
     enum { NR = 777 };
-    static const char *const ways[] = { "one destroyed", "a process ended" };
+    static const char *const ways[] = { "one destroyed", "a process ended",
+                                        "a process called exec" };
     long more = 0;
 
     for (int i = 0; i < 200 && more != 3 * NR; i++) {
@@ -416,30 +464,32 @@ static void aio_nr_counts(void)
         more = aio_nr() - before;
         for (int j = 0; j < 3; j++)
             if (io_destroy(ctx[j]) == -1)
-                die("io_destroy");
+                err(1, "io_destroy");
     }
     printf("three contexts for %d: %ld\n", NR, more);
 
-    for (int way = 0; way < 2; way++) {
+    for (int way = 0; way < 3; way++) {
         long step = 0;
 
         for (int i = 0; i < 200 && step != -NR; i++) {
             pid_t pid, ended = 0;
             long now, before;
 
-            pid = fork();       /* it waits until we are looking */
+            pid = fork(); /* it waits until we are looking */
             if (pid == -1)
-                die("fork");
+                err(1, "fork");
             if (pid == 0) {
                 aio_context_t ctx = context(NR);
 
                 raise(SIGSTOP);
                 if (way == 0 && io_destroy(ctx) == -1)
                     _exit(1);
+                if (way == 2)
+                    execlp("sleep", "sleep", "2", (char *)NULL);
                 _exit(0);
             }
             if (waitpid(pid, NULL, WUNTRACED) == -1)
-                die("waitpid");
+                err(1, "waitpid");
             before = aio_nr();
             kill(pid, SIGCONT);
             while (step != -NR && ended == 0) {
@@ -448,8 +498,10 @@ static void aio_nr_counts(void)
                 step = now - before;
                 before = now;
             }
+            if (way == 2)
+                kill(pid, SIGKILL);
             if (ended == 0 && waitpid(pid, NULL, 0) == -1)
-                die("waitpid");
+                err(1, "waitpid");
         }
         printf("%s: %ld\n", ways[way], step);
     }
@@ -477,7 +529,7 @@ static int mapped(aio_context_t ctx)
     FILE *maps = fopen("/proc/self/maps", "r");
 
     if (maps == NULL)
-        die("open /proc/self/maps");
+        err(1, "open /proc/self/maps");
     while (fgets(line, sizeof(line), maps) != NULL)
         if (sscanf(line, "%lx-%lx", &start, &end) == 2 && start == ctx &&
             strstr(line, "/[aio]") != NULL)
@@ -513,14 +565,14 @@ static void ring_in_child(void)
     pid_t pid = fork();
 
     if (pid == -1)
-        die("fork");
+        err(1, "fork");
     if (pid == 0) {
         printf("the ring is %s mapped\n", mapped(ctx) ? "still" : "not");
         fflush(stdout);
         _exit(0);
     }
     if (waitpid(pid, NULL, 0) == -1)
-        die("waitpid");
+        err(1, "waitpid");
 }
 
 /* How many CPUs there could be: "0-3,8-11" is 8. */
@@ -537,7 +589,7 @@ static long possible_cpus(void)
         c = getc(stream);
         if (c == '-') {
             if (fscanf(stream, "%ld", &last) != 1)
-                die("read the possible CPUs");
+                err(1, "read the possible CPUs");
             c = getc(stream);
         }
         cpus += last - first + 1;
@@ -548,7 +600,7 @@ static long possible_cpus(void)
 
 static void ring_size(void)
 {
-    static const unsigned asked[] = { 1, 8, 32, 128, 512, 2048 };
+    static const long asked[] = { 1, 8, 32, 128, 512, 2048 };
     long page = sysconf(_SC_PAGESIZE), cpus = possible_cpus();
 
     for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
@@ -557,9 +609,9 @@ static void ring_size(void)
         long bytes = 32 + 32 * (2 * least + 2);
         long rounded = (bytes + page - 1) / page * page;
 
-        printf("%u: %s\n", asked[i],
-               32 + 32L * ring_of(ctx)->nr == rounded ? "as computed" :
-                                                        "another size");
+        printf("%ld: %s\n", asked[i],
+               (long)(32 + 32 * ring_of(ctx)->nr) == rounded ? "as computed"
+                                                             : "another size");
     }
 }
 
@@ -601,20 +653,20 @@ static void destroy_waits(void)
     data = mmap(NULL, READS * SIZE, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED)
-        die("mmap");
+        err(1, "mmap");
     fd = file("", O_RDWR);
     memset(data, 'x', SIZE);
     for (int i = 0; i < READS; i++)
         if (pwrite(fd, data, SIZE, (off_t)i * SIZE) != SIZE)
-            die("write");
+            err(1, "write");
     if (fsync(fd) == -1)
-        die("fsync");
+        err(1, "fsync");
     close(fd);
-    fd = open("probe.file", O_RDONLY | O_DIRECT);
-    if (fd == -1)               /* not on this filesystem: no matter */
-        fd = open("probe.file", O_RDONLY);
+    fd = open("call.file", O_RDONLY | O_DIRECT);
+    if (fd == -1) /* not on this filesystem: no matter */
+        fd = open("call.file", O_RDONLY);
     if (fd == -1)
-        die("open");
+        err(1, "open");
     memset(data, 0, SIZE);
     for (int i = 0; i < READS; i++) {
         iocbs[i] = request(IOCB_CMD_PREAD, fd, data + i * SIZE, SIZE);
@@ -628,11 +680,83 @@ static void destroy_waits(void)
     printf("missing: %d\n", missing);
 }
 
+/* Looks on while a context is destroyed that has requests in flight. */
+static int destroyed;
+
+static void *look_on(void *argument)
+{
+    aio_context_t ctx = *(aio_context_t *)argument;
+    unsigned char resident;
+
+    while (mincore((void *)(uintptr_t)ctx, 1, &resident) == 0)
+        ;
+    return (void *)(intptr_t)!__atomic_load_n(&destroyed, __ATOMIC_ACQUIRE);
+}
+
+/* The ring goes first: io_destroy then waits for POLLs to be canceled. */
+static void destroy_unmaps(void)
+{
+    void *first = NULL;
+
+    for (int i = 0; i < 50 && first == NULL; i++) {
+        aio_context_t ctx = context(4);
+        pthread_t thread;
+
+        destroyed = 0;
+        must_submit(ctx, poll_request(empty_pipe(NULL)));
+        if (pthread_create(&thread, NULL, look_on, &ctx) != 0)
+            err(1, "pthread_create");
+        usleep(1000);
+        if (io_destroy(ctx) == -1)
+            err(1, "io_destroy");
+        __atomic_store_n(&destroyed, 1, __ATOMIC_RELEASE);
+        pthread_join(thread, &first);
+    }
+    printf("unmapped before io_destroy returned: %s\n", first ? "yes" : "no");
+}
+
+/* And aio-nr has fallen by then: a thread looks on, as above. */
+static long fell;
+
+static void *look_at_aio_nr(void *argument)
+{
+    long before = aio_nr();
+
+    (void)argument;
+    while (!__atomic_load_n(&destroyed, __ATOMIC_ACQUIRE)) {
+        long now = aio_nr();
+
+        if (before - now == 777)
+            fell += !__atomic_load_n(&destroyed, __ATOMIC_ACQUIRE);
+        before = now;
+    }
+    return NULL;
+}
+
+static void destroy_uncharges(void)
+{
+    for (int i = 0; i < 50 && fell == 0; i++) {
+        aio_context_t ctx = context(777);
+        pthread_t thread;
+
+        destroyed = 0;
+        must_submit(ctx, poll_request(empty_pipe(NULL)));
+        if (pthread_create(&thread, NULL, look_at_aio_nr, NULL) != 0)
+            err(1, "pthread_create");
+        usleep(1000);
+        if (io_destroy(ctx) == -1)
+            err(1, "io_destroy");
+        __atomic_store_n(&destroyed, 1, __ATOMIC_RELEASE);
+        pthread_join(thread, NULL);
+    }
+    printf("aio-nr fell before io_destroy returned: %s\n", fell ? "yes" : "no");
+}
+
 static pid_t waiter;
 
 static void *wait_in_thread(void *ctx)
 {
-    struct timespec timeout = { 20, 0 };
+    struct __kernel_old_timespec timeout = { 20, 0 };
     struct io_event event;
 
     __atomic_store_n(&waiter, (pid_t)syscall(SYS_gettid), __ATOMIC_RELEASE);
@@ -649,7 +773,7 @@ static void destroy_wakes(void)
     pid_t tid;
 
     if (pthread_create(&thread, NULL, wait_in_thread, &ctx) != 0)
-        die("pthread_create");
+        err(1, "pthread_create");
     while ((tid = __atomic_load_n(&waiter, __ATOMIC_ACQUIRE)) == 0)
         sched_yield();
     snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)tid);
@@ -657,14 +781,14 @@ static void destroy_wakes(void)
         FILE *stat = fopen(path, "r");
 
         if (stat == NULL || fscanf(stat, "%*d (%*[^)]) %c", &state) != 1)
-            die("read %s", path);
+            err(1, "read %s", path);
         fclose(stat);
         usleep(1000);
     }
     if (state != 'S')
-        die("the thread does not wait");
+        err(1, "the thread does not wait");
     if (io_destroy(ctx) == -1)
-        die("io_destroy");
+        err(1, "io_destroy");
     pthread_join(thread, NULL);
 }
 
@@ -679,7 +803,7 @@ static void submit_bad_context(void)
     answer(io_submit(0, 1, list));
     answer(io_submit(0, 0, list));
     if (io_destroy(ctx) == -1)
-        die("io_destroy");
+        err(1, "io_destroy");
     answer(io_submit(ctx, 1, list));
 }
 
@@ -721,9 +845,9 @@ static void submit_int(void)
     struct iocb **list = (struct iocb **)(pages + page) - 1;
 
     if (pages == MAP_FAILED)
-        die("mmap");
+        err(1, "mmap");
     if (mprotect(pages + page, page, PROT_NONE) == -1)
-        die("mprotect");
+        err(1, "mprotect");
     *list = &iocb;
     answer(syscall(SYS_io_submit, the_context(), -1, list));
     answer(syscall(SYS_io_submit, the_context(), -1L, list));
@@ -743,23 +867,23 @@ static void submit_partial(void)
 static void submit_copies_iocb(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event event;
     int write_end;
     struct iocb iocb = poll_request(empty_pipe(&write_end));
 
     iocb.aio_data = 42;
     if (submit(ctx, &iocb) != 1)
-        die("io_submit");
+        err(1, "io_submit");
     memset(&iocb, 0xff, sizeof(iocb));
     if (write(write_end, "!", 1) != 1)
-        die("write");
+        err(1, "write");
     if (io_getevents(ctx, 1, 1, &event, &timeout) != 1)
-        die("io_getevents");
+        err(1, "io_getevents");
     printf("data %llu\n", (unsigned long long)event.data);
     printf("obj %s\n", event.obj == (uintptr_t)&iocb ? "the same" : "another");
-    printf("POLLIN %s\n", event.res > 0 && (event.res & POLLIN) ? "set" :
-                                                              "not set");
+    printf("POLLIN %s\n",
+           event.res > 0 && (event.res & POLLIN) ? "set" : "not set");
 }
 
 /* The same for the segments of a read that is in flight. */
@@ -772,15 +896,15 @@ static void submit_copies_iovec(void)
     int fd;
 
     if (posix_memalign((void **)&data, 4096, 8192) != 0)
-        die("posix_memalign");
+        err(1, "posix_memalign");
     memset(data, 'x', 8192);
     fd = file("", O_RDWR);
     if (write(fd, data, 8192) != 8192 || fsync(fd) == -1)
-        die("write");
+        err(1, "write");
     close(fd);
-    fd = open("probe.file", O_RDONLY | O_DIRECT);
+    fd = open("call.file", O_RDONLY | O_DIRECT);
     if (fd == -1)
-        fd = open("probe.file", O_RDONLY);
+        fd = open("call.file", O_RDONLY);
     memset(data, 0, 8192);
     iov[0].iov_base = data + 4096;
     iov[0].iov_len = 4096;
@@ -788,21 +912,53 @@ static void submit_copies_iovec(void)
     iov[1].iov_len = 4096;
     iocb = request(IOCB_CMD_PREADV, fd, iov, 2);
     if (submit(ctx, &iocb) != 1)
-        die("io_submit");
+        err(1, "io_submit");
     memset(&iocb, 0xff, sizeof(iocb));
     memset(iov, 0xff, sizeof(iov));
     print_next(ctx);
     printf("%c%c\n", data[0], data[8191]);
 }
 
+static int thread_pipe, thread_file;
+static char thread_data[4];
+
+static void *submit_in_thread(void *argument)
+{
+    (void)argument;
+    must_submit(the_context(), poll_request(thread_pipe));
+    must_submit(the_context(),
+                request(IOCB_CMD_PREAD, thread_file, thread_data, 4));
+    return NULL;
+}
+
+/* A thread submits and ends. Its requests do not end with it. */
+static void submit_thread_ends(void)
+{
+    struct io_event event;
+    int write_end;
+    pthread_t thread;
+
+    thread_pipe = empty_pipe(&write_end);
+    thread_file = file("data", O_RDONLY);
+    if (pthread_create(&thread, NULL, submit_in_thread, NULL) != 0)
+        err(1, "pthread_create");
+    pthread_join(thread, NULL);
+    print_next(the_context());
+    if (write(write_end, "!", 1) != 1)
+        err(1, "write");
+    if (io_getevents(the_context(), 1, 1, &event, NULL) != 1)
+        err(1, "io_getevents");
+    printf("POLLIN %s\n", event.res & POLLIN ? "set" : "not set");
+}
+
 /* The second request of a batch is done, the first still waits. */
 static void submit_no_order(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event event;
-    struct iocb first, second = request(IOCB_CMD_FDSYNC, file("", O_WRONLY),
-                                        NULL, 0);
+    struct iocb first,
+        second = request(IOCB_CMD_FDSYNC, file("", O_WRONLY), NULL, 0);
     struct iocb *list[2] = { &first, &second };
 
     first = poll_request(empty_pipe(NULL));
@@ -810,7 +966,7 @@ static void submit_no_order(void)
     second.aio_data = 2;
     answer(io_submit(ctx, 2, list));
     if (io_getevents(ctx, 1, 2, &event, &timeout) != 1)
-        die("io_getevents");
+        err(1, "io_getevents");
     printf("done: %llu\n", (unsigned long long)event.data);
 }
 
@@ -836,7 +992,7 @@ static void iocb_nbytes(void)
 static void iocb_no_slot(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event event;
     int write_end, fd = empty_pipe(&write_end);
     struct iocb iocb = poll_request(fd);
@@ -847,7 +1003,7 @@ static void iocb_no_slot(void)
     taken = fill(ctx, fd);
     answer(submit(ctx, &iocb));
     if (write(write_end, "!", 1) != 1)
-        die("write");
+        err(1, "write");
     for (int i = 0; i < 5000; i++) {
         if (__atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) == taken)
             break;
@@ -855,7 +1011,7 @@ static void iocb_no_slot(void)
     }
     answer(submit(ctx, &iocb));
     if (io_getevents(ctx, 1, 1, &event, &timeout) != 1)
-        die("io_getevents");
+        err(1, "io_getevents");
     answer(submit(ctx, &iocb));
 }
 
@@ -869,7 +1025,7 @@ static void iocb_fd(void)
     try(&iocb);
     iocb = poll_request(closed);
     try(&iocb);
-    iocb = request(IOCB_CMD_NOOP, -1, NULL, 0);     /* before the opcode */
+    iocb = request(IOCB_CMD_NOOP, -1, NULL, 0); /* before the opcode */
     try(&iocb);
 }
 
@@ -901,7 +1057,7 @@ static void iocb_read_only(void)
 
     *iocb = done_request();
     if (mprotect(iocb, 4096, PROT_READ) == -1)
-        die("mprotect");
+        err(1, "mprotect");
     try(iocb);
 }
 
@@ -919,21 +1075,20 @@ static void iocb_opcode(void)
 
 static void iocb_ioprio(void)
 {
-    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3,
-                                               0 };
+    struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct none[2];
     char data[1];
     struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), data, 1);
 
     iocb.aio_flags = IOCB_FLAG_IOPRIO;
-    iocb.aio_reqprio = (short)(7 << 13);        /* no such class */
+    iocb.aio_reqprio = (short)(7 << 13); /* no such class */
     try(&iocb);
     memset(none, 0, sizeof(none));
     if (syscall(SYS_capset, &header, none) == -1)
-        die("capset");
-    iocb.aio_reqprio = 1 << 13 | 4;             /* real-time */
+        err(1, "capset");
+    iocb.aio_reqprio = 1 << 13 | 4; /* real-time */
     try(&iocb);
-    iocb.aio_reqprio = 2 << 13 | 4;             /* best effort */
+    iocb.aio_reqprio = 2 << 13 | 4; /* best effort */
     try(&iocb);
 }
 
@@ -970,9 +1125,17 @@ static void iocb_directory(void)
     struct iocb iocb = request(IOCB_CMD_PREAD, fd, data, 1);
 
     if (fd == -1)
-        die("open");
+        err(1, "open");
     try(&iocb);
     iocb = request(IOCB_CMD_FSYNC, fd, NULL, 0);
+    try(&iocb);
+}
+
+static void iocb_device(void)
+{
+    struct iocb iocb = request(IOCB_CMD_PWRITE, open("/dev/full", O_WRONLY),
+                               "x", 1);
+
     try(&iocb);
 }
 
@@ -1006,6 +1169,18 @@ static void iocb_offset(void)
     struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDONLY), data, 1);
 
     iocb.aio_offset = -1;
+    try(&iocb);
+}
+
+/* The last byte would be behind the last possible one. */
+static void iocb_overflow(void)
+{
+    char data[2] = "y";
+    struct iocb iocb = request(IOCB_CMD_PREAD, file("x", O_RDWR), data, 2);
+
+    iocb.aio_offset = INT64_MAX - 1;
+    try(&iocb);
+    iocb.aio_lio_opcode = IOCB_CMD_PWRITE;
     try(&iocb);
 }
 
@@ -1057,16 +1232,16 @@ static void iocb_poll(void)
 static void poll_two_queues(void)
 {
     const int fds[] = { open("/dev/ptmx", O_RDWR | O_NOCTTY),
-                        mkfifo("fifo", 0600) == -1 ? -1 :
-                        open("fifo", O_RDWR), file("x", O_RDONLY) };
+                        mkfifo("fifo", 0600) == -1 ? -1 : open("fifo", O_RDWR),
+                        file("x", O_RDONLY) };
     struct iocb iocb;
 
     for (int i = 0; i < 4; i++) {
         if (fds[i % 3] == -1)
-            die("open");
+            err(1, "open");
         iocb = done_request();
         iocb.aio_fildes = fds[i % 3];
-        iocb.aio_buf = i < 3 ? POLLIN : POLLOUT;        /* that is ready */
+        iocb.aio_buf = i < 3 ? POLLIN : POLLOUT; /* that is ready */
         try(&iocb);
     }
 }
@@ -1135,11 +1310,11 @@ static void iocb_order(void)
     answer(submit(ctx, iocb));
     iocb->aio_resfd = eventfd(0, 0);
     if (mprotect(iocb, 4096, PROT_READ) == -1)
-        die("mprotect");
+        err(1, "mprotect");
     printf("iocb not writable: ");
     answer(submit(ctx, iocb));
     if (mprotect(iocb, 4096, PROT_READ | PROT_WRITE) == -1)
-        die("mprotect");
+        err(1, "mprotect");
     printf("aio_lio_opcode: ");
     answer(submit(ctx, iocb));
     iocb->aio_lio_opcode = IOCB_CMD_PWRITEV;
@@ -1196,10 +1371,141 @@ static void event_interrupted(void)
     int ends[2];
 
     if (pipe(ends) == -1)
-        die("pipe");
+        err(1, "pipe");
     signal(SIGALRM, on_alarm);
     setitimer(ITIMER_REAL, &often, NULL);
     iocb = request(IOCB_CMD_PREAD, ends[0], data, 1);
+    try(&iocb);
+}
+
+/* Only the first of two pages can be read, or written to. */
+static void event_second_page(void)
+{
+    char *data = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int fd = file("", O_RDWR);
+    struct iocb iocb = request(IOCB_CMD_PWRITE, fd, data, 8192);
+
+    if (data == MAP_FAILED)
+        err(1, "mmap");
+    if (pwrite(fd, data, 8192, 0) != 8192)
+        err(1, "write");
+    if (mprotect(data + 4096, 4096, PROT_NONE) == -1)
+        err(1, "mprotect");
+    try(&iocb);
+    iocb.aio_lio_opcode = IOCB_CMD_PREAD;
+    try(&iocb);
+}
+
+/* Memory that is a file, and sealed against writing. */
+static void event_sealed(void)
+{
+    int fd = memfd_create("sealed", MFD_ALLOW_SEALING);
+    struct iocb iocb = request(IOCB_CMD_PWRITE, fd, "x", 1);
+
+    if (fd == -1 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE) == -1)
+        err(1, "memfd_create");
+    try(&iocb);
+}
+
+/* Three times 2^30 bytes, of memory that nobody touches, to nowhere. */
+static void event_most(void)
+{
+    size_t size = (size_t)3 << 30, page = sysconf(_SC_PAGESIZE);
+    int fd = open("/dev/null", O_WRONLY);
+    struct iocb iocb;
+    struct io_event event;
+    void *data;
+
+    if (sizeof(long) < 8) { /* so many are negative there */
+        puts("as many as whole pages below 2^31");
+        return;
+    }
+    data = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (data == MAP_FAILED || fd == -1)
+        err(1, "mmap");
+    iocb = request(IOCB_CMD_PWRITE, fd, data, size);
+    must_submit(the_context(), iocb);
+    if (io_getevents(the_context(), 1, 1, &event, NULL) != 1)
+        err(1, "io_getevents");
+    if (event.res == (long long)(INT32_MAX / page * page))
+        puts("as many as whole pages below 2^31");
+    else
+        print_event(&event);
+}
+
+/* The size that a file has right after the event of a write that extends. */
+static void event_size(void)
+{
+    static const int flags[] = { O_WRONLY, O_WRONLY | O_DIRECT };
+    char *data = mmap(NULL, 65536, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct stat st;
+
+    for (int i = 0; i < 2; i++) {
+        struct iocb iocb;
+        int fd;
+
+        file("", O_WRONLY);
+        fd = open("call.file", flags[i]);
+        if (fd == -1) /* not on this filesystem */
+            fd = open("call.file", O_WRONLY);
+        iocb = request(IOCB_CMD_PWRITE, fd, data, 65536);
+        try(&iocb);
+        if (fstat(fd, &st) == -1)
+            err(1, "fstat");
+        printf("size %lld\n", (long long)st.st_size);
+    }
+}
+
+/* The largest size of a file here, found with ftruncate(); then a write. */
+static void event_largest(void)
+{
+    int fd = file("", O_WRONLY);
+    long long good = 1, bad = INT64_MAX;
+    struct iocb iocb = request(IOCB_CMD_PWRITE, fd, "xy", 2);
+
+    signal(SIGXFSZ, SIG_DFL); /* would end us, and does not come */
+    if (ftruncate(fd, bad) == 0)
+        good = bad;
+    while (bad - good > 1) {
+        long long middle = good + (bad - good) / 2;
+
+        if (ftruncate(fd, middle) == 0)
+            good = middle;
+        else
+            bad = middle;
+    }
+    if (good == INT64_MAX)
+        puts("none but 2^63 - 1");
+    if (good == INT64_MAX || ftruncate(fd, 0) == -1)
+        return;
+    iocb.aio_offset = good - 1;
+    try(&iocb);
+    iocb.aio_offset = good;
+    try(&iocb);
+}
+
+/* A pipe has no offsets, a socket takes none. */
+static void event_no_offset(void)
+{
+    int write_end, sockets[2];
+    char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, empty_pipe(&write_end), data, 1);
+
+    if (write(write_end, "!", 1) != 1 ||
+        socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == -1 ||
+        write(sockets[1], "!", 1) != 1)
+        err(1, "write");
+    iocb.aio_offset = 12345;
+    try(&iocb);
+    iocb.aio_offset = -1;
+    try(&iocb);
+    iocb.aio_fildes = sockets[0];
+    iocb.aio_offset = 12345;
+    try(&iocb);
+    iocb.aio_offset = 0;
     try(&iocb);
 }
 
@@ -1211,7 +1517,7 @@ static void event_direct(void)
     int fd;
 
     file("0123456789", O_RDONLY);
-    fd = open("probe.file", O_RDONLY | O_DIRECT);
+    fd = open("call.file", O_RDONLY | O_DIRECT);
     if (fd == -1 && errno == EINVAL) {
         puts("no O_DIRECT");
         return;
@@ -1234,9 +1540,12 @@ static void event_limit(void)
 
     signal(SIGXFSZ, SIG_IGN);
     if (setrlimit(RLIMIT_FSIZE, &limit) == -1)
-        die("setrlimit");
+        err(1, "setrlimit");
     try(&iocb);
     iocb.aio_offset = 4096;
+    try(&iocb);
+    signal(SIGXFSZ, SIG_DFL);
+    iocb.aio_nbytes = 0; /* nothing can always be written */
     try(&iocb);
 }
 
@@ -1248,18 +1557,21 @@ static void event_full(void)
     struct stat st;
     int fd = file("", O_WRONLY);
     struct iocb iocb = request(IOCB_CMD_PWRITE, fd, data, sizeof(data));
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event event;
 
     if (submit(the_context(), &iocb) != 1)
-        die("io_submit");
+        err(1, "io_submit");
     if (io_getevents(the_context(), 1, 1, &event, &timeout) != 1)
-        die("io_getevents");
+        err(1, "io_getevents");
     if (fstat(fd, &st) == 0)
         size = st.st_size;
-    printf("short: %s\n", event.res > 0 && event.res < 262144 &&
-           event.res == size ? "yes" : "no");
+    printf("short: %s\n",
+           event.res > 0 && event.res < 262144 && event.res == size ? "yes"
+                                                                    : "no");
     iocb.aio_offset = size;
+    try(&iocb);
+    iocb.aio_nbytes = 0;
     try(&iocb);
 }
 
@@ -1279,10 +1591,10 @@ static void event_nowait(void)
         return;
     }
     if (errno != EOPNOTSUPP)
-        die("io_submit");
+        err(1, "io_submit");
     fd = file("", O_RDWR);
     if (write(fd, data, sizeof(data)) != sizeof(data) || fsync(fd) == -1)
-        die("write");
+        err(1, "write");
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     iocb.aio_fildes = fd;
     try(&iocb);
@@ -1305,8 +1617,8 @@ static void event_append(void)
 
     iocb.aio_offset = 1;
     try(&iocb);
-    if (stat("probe.file", &st) == -1)
-        die("stat");
+    if (stat("call.file", &st) == -1)
+        err(1, "stat");
     printf("size %lld\n", (long long)st.st_size);
 }
 
@@ -1347,7 +1659,7 @@ static void getevents_bad_timeout(void)
 
 static void getevents_arguments(void)
 {
-    struct timespec zero = { 0, 0 };
+    struct __kernel_old_timespec zero = { 0, 0 };
     aio_context_t ctx = the_context();
 
     must_submit(ctx, done_request());
@@ -1363,7 +1675,7 @@ static void getevents_arguments(void)
 static void getevents_bad_events(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
 
     must_submit(ctx, done_request());
     answer(io_getevents(ctx, 1, 1, bad_address(), &timeout));
@@ -1373,7 +1685,7 @@ static void getevents_bad_events(void)
 /* 20 ms, though no valid timespec; and a second before now. */
 static void getevents_odd_timeout(void)
 {
-    struct timespec odd = { -1, 1020000000 }, negative = { -1, 0 };
+    struct __kernel_old_timespec odd = { -1, 1020000000 }, negative = { -1, 0 };
     struct io_event event;
 
     answer(io_getevents(the_context(), 1, 1, &event, &odd));
@@ -1386,7 +1698,7 @@ static void getevents_odd_timeout(void)
 static void getevents_keeps_timeout(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec brief = { 0, 20000000 }, timeout = { 10, 1 };
+    struct __kernel_old_timespec brief = { 0, 20000000 }, timeout = { 10, 1 };
     struct io_event events[2];
 
     answer(io_getevents(ctx, 1, 1, events, &brief));
@@ -1411,7 +1723,7 @@ enum { SIGSET_SIZE = 8 };
 static void stopped(int mask)
 {
     aio_context_t ctx = the_context();
-    struct timespec timeout = { 10, 0 };
+    struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event event;
     struct iocb iocb = done_request();
     struct aio_sigset none = { NULL, SIGSET_SIZE };
@@ -1423,7 +1735,7 @@ static void stopped(int mask)
     must_submit(ctx, iocb);
     pid = fork();
     if (pid == -1)
-        die("fork");
+        err(1, "fork");
     if (pid == 0) {
         for (int i = 0; i < 20; i++) {
             usleep(10000);
@@ -1433,8 +1745,8 @@ static void stopped(int mask)
         }
         _exit(write(end, "!", 1) != 1);
     }
-    answer(mask ? io_pgetevents(ctx, 1, 1, &event, &timeout, &none) :
-           io_getevents(ctx, 1, 1, &event, &timeout));
+    answer(mask ? io_pgetevents(ctx, 1, 1, &event, &timeout, &none)
+                : io_getevents(ctx, 1, 1, &event, &timeout));
     waitpid(pid, NULL, 0);
 }
 
@@ -1451,7 +1763,7 @@ static void pgetevents_stopped(void)
 static void pgetevents_plain(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec zero = { 0, 0 };
+    struct __kernel_old_timespec zero = { 0, 0 };
     struct aio_sigset nothing = { NULL, 0 };
     struct io_event event;
 
@@ -1465,7 +1777,7 @@ static void pgetevents_plain(void)
 static void pgetevents_arguments(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec zero = { 0, 0 };
+    struct __kernel_old_timespec zero = { 0, 0 };
     struct io_event event;
     sigset_t mask;
     struct aio_sigset wrong_size = { &mask, 3 };
@@ -1480,13 +1792,27 @@ static void pgetevents_arguments(void)
     answer(io_pgetevents(ctx, 0, 1, &event, &zero, &bad_mask));
     answer(io_pgetevents(0, 0, 1, &event, &zero, &good));
     answer(io_pgetevents(ctx, 0, 1, &event, &zero, &good));
+    answer(io_pgetevents(ctx, -1, 1, &event, &zero, &good));
+    answer(io_pgetevents(ctx, 0, -1, &event, &zero, &good));
+    answer(io_pgetevents(ctx, 2, 1, &event, &zero, &good));
+}
+
+/* An event that cannot be copied out is there for the next call. */
+static void pgetevents_bad_events(void)
+{
+    aio_context_t ctx = the_context();
+    struct __kernel_old_timespec timeout = { 10, 0 };
+
+    must_submit(ctx, done_request());
+    answer(io_pgetevents(ctx, 1, 1, bad_address(), &timeout, NULL));
+    print_next(ctx);
 }
 
 /* Blocked before and after, let in by the mask of the wait. */
 static void pgetevents_mask(void)
 {
     aio_context_t ctx = the_context();
-    struct timespec brief = { 0, 20000000 }, timeout = { 10, 0 };
+    struct __kernel_old_timespec brief = { 0, 20000000 }, timeout = { 10, 0 };
     struct io_event event;
     sigset_t all, none, after;
     struct aio_sigset blocking = { &all, SIGSET_SIZE };
@@ -1496,7 +1822,7 @@ static void pgetevents_mask(void)
     sigfillset(&all);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    raise(SIGUSR1);                             /* pending from here on */
+    raise(SIGUSR1); /* pending from here on */
     answer(io_getevents(ctx, 1, 1, &event, &brief));
     answer(io_pgetevents(ctx, 1, 1, &event, &brief, &blocking));
     printf("handled: %d\n", (int)signals);
@@ -1525,9 +1851,9 @@ static int sandbox(char **argv)
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == -1)
-        die("prctl");
+        err(1, "prctl");
     execv(argv[1], argv + 1);
-    die("exec %s", argv[1]);
+    err(1, "exec %s", argv[1]);
     return 1;
 }
 
@@ -1547,16 +1873,16 @@ static int delayed(const char *path)
 {
     enum { EXTENTS = 64 };
     struct fiemap *map = calloc(1, sizeof(*map) +
-                                EXTENTS * sizeof(map->fm_extents[0]));
+                                       EXTENTS * sizeof(map->fm_extents[0]));
     int fd = open(path, O_RDONLY), parts = 0;
 
     if (map == NULL || fd == -1)
-        die("open %s", path);
+        err(1, "open %s", path);
     map->fm_length = FIEMAP_MAX_OFFSET;
     map->fm_extent_count = EXTENTS;
     if (syscall(SYS_ioctl, fd, FS_IOC_FIEMAP, map) == -1 &&
-        errno != EOPNOTSUPP)            /* in memory only, say */
-        die("FS_IOC_FIEMAP");
+        errno != EOPNOTSUPP) /* in memory only, say */
+        err(1, "FS_IOC_FIEMAP");
     for (unsigned i = 0; i < map->fm_mapped_extents; i++)
         if (map->fm_extents[i].fe_flags & FIEMAP_EXTENT_DELALLOC)
             parts++;
@@ -1568,27 +1894,88 @@ static const struct question {
     const char *name;
     void (*ask)(void);
 } questions[] = {
-#define Q(name) { #name, name }
-    Q(setup_bad_address), Q(setup_not_zero), Q(setup_nothing),
-    Q(setup_too_many), Q(setup_over_limit), Q(setup_read_only),
-    Q(aio_nr_counts), Q(ring_header), Q(ring_in_child), Q(ring_size),
-    Q(destroy_bad), Q(destroy_pending), Q(destroy_waits), Q(destroy_wakes),
-    Q(submit_bad_context), Q(submit_negative), Q(submit_nothing),
-    Q(submit_bad_list), Q(submit_bad_iocb), Q(submit_int), Q(submit_partial),
-    Q(submit_copies_iocb), Q(submit_copies_iovec), Q(submit_no_order),
-    Q(iocb_reserved2), Q(iocb_nbytes), Q(iocb_no_slot), Q(iocb_fd),
-    Q(iocb_path), Q(iocb_resfd), Q(iocb_read_only), Q(iocb_opcode),
-    Q(iocb_ioprio), Q(iocb_rw_flags), Q(iocb_mode), Q(iocb_directory),
-    Q(iocb_iovec), Q(iocb_offset), Q(iocb_fsync), Q(iocb_poll),
-    Q(poll_two_queues), Q(event_interrupted), Q(iocb_ignored),
-    Q(iocb_order), Q(event_bad_buffer), Q(event_no_address),
-    Q(event_direct), Q(event_limit), Q(event_full), Q(event_nowait),
+#define Q(name)                                                                \
+    {                                                                          \
+#name, name                                                            \
+    }
+    Q(setup_bad_address),
+    Q(setup_not_zero),
+    Q(setup_nothing),
+    Q(setup_too_many),
+    Q(setup_over_limit),
+    Q(setup_read_only),
+    Q(aio_nr_counts),
+    Q(ring_header),
+    Q(ring_in_child),
+    Q(ring_size),
+    Q(destroy_bad),
+    Q(destroy_pending),
+    Q(destroy_waits),
+    Q(destroy_wakes),
+    Q(submit_bad_context),
+    Q(submit_negative),
+    Q(submit_nothing),
+    Q(submit_bad_list),
+    Q(submit_bad_iocb),
+    Q(submit_int),
+    Q(submit_partial),
+    Q(submit_copies_iocb),
+    Q(submit_copies_iovec),
+    Q(submit_no_order),
+    Q(iocb_reserved2),
+    Q(iocb_nbytes),
+    Q(iocb_no_slot),
+    Q(iocb_fd),
+    Q(iocb_path),
+    Q(iocb_resfd),
+    Q(iocb_read_only),
+    Q(iocb_opcode),
+    Q(iocb_ioprio),
+    Q(iocb_rw_flags),
+    Q(iocb_mode),
+    Q(iocb_directory),
+    Q(iocb_iovec),
+    Q(iocb_offset),
+    Q(iocb_fsync),
+    Q(iocb_poll),
+    Q(poll_two_queues),
+    Q(event_interrupted),
+    Q(iocb_ignored),
+    Q(iocb_order),
+    Q(event_bad_buffer),
+    Q(event_no_address),
+    Q(event_direct),
+    Q(event_limit),
+    Q(event_full),
+    Q(event_nowait),
     Q(event_nowait_write),
-    Q(event_append), Q(event_position), Q(event_end_of_file),
-    Q(getevents_bad_timeout), Q(getevents_arguments),
-    Q(getevents_bad_events), Q(getevents_odd_timeout),
-    Q(getevents_keeps_timeout), Q(pgetevents_plain), Q(pgetevents_arguments),
-    Q(pgetevents_mask), Q(getevents_stopped), Q(pgetevents_stopped),
+    Q(event_append),
+    Q(event_position),
+    Q(event_end_of_file),
+    Q(getevents_bad_timeout),
+    Q(getevents_arguments),
+    Q(getevents_bad_events),
+    Q(getevents_odd_timeout),
+    Q(getevents_keeps_timeout),
+    Q(pgetevents_plain),
+    Q(pgetevents_arguments),
+    Q(pgetevents_mask),
+    Q(getevents_stopped),
+    Q(pgetevents_stopped),
+    Q(iocb_device),
+    Q(setup_no_memory),
+    Q(setup_takes_all),
+    Q(destroy_unmaps),
+    Q(destroy_uncharges),
+    Q(submit_thread_ends),
+    Q(iocb_overflow),
+    Q(event_second_page),
+    Q(event_sealed),
+    Q(event_most),
+    Q(event_size),
+    Q(event_largest),
+    Q(event_no_offset),
+    Q(pgetevents_bad_events),
 };
 
 int main(int argc, char **argv)
@@ -1604,7 +1991,7 @@ int main(int argc, char **argv)
             questions[i].ask();
             return EXIT_SUCCESS;
         }
-    fprintf(stderr, "Usage: probe QUESTION, one of\n");
+    fprintf(stderr, "Usage: probe-call QUESTION, one of\n");
     for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
         fprintf(stderr, "    %s\n", questions[i].name);
     return 2;
