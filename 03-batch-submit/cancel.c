@@ -89,9 +89,7 @@ static void submit_one(aio_context_t ctx, struct iocb *iocb)
     do
         n = io_submit(ctx, 1, &iocb);
     while (n == -1 && errno == EINTR);
-    if (n == 0)
-        errno = EAGAIN;
-    if (n != 1)
+    if (n == -1)
         err(1, "io_submit");
 }
 

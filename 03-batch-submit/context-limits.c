@@ -33,9 +33,8 @@ struct aio_ring {
     unsigned magic, compat_features, incompat_features, header_length;
 };
 
-static long aio_nr(void), fill_with_polls(aio_context_t ctx, int fd);
-static void show_aio_nr(long before), show_ring(aio_context_t ctx);
-static void reap_all(aio_context_t ctx, long nr);
+static void show_ring(aio_context_t ctx), reap_all(aio_context_t ctx, long nr);
+static long fill_with_polls(aio_context_t ctx, int fd);
 static void start(int argc, char **argv, int min, int max);
 static long number(const char *text, long min, long max);
 static int io_destroy(aio_context_t ctx);
@@ -49,17 +48,15 @@ int main(int argc, char **argv)
 {
     unsigned nr_events = 32;
     aio_context_t ctx = 0;
-    long before, taken;
+    long taken;
     int ends[2];
 
     start(argc, argv, 0, 1);
     if (argc > 1)
         nr_events = number(argv[1], 0, INT_MAX);
-    before = aio_nr();
     if (io_setup(nr_events, &ctx) == -1)
         err(1, "io_setup");
     printf("nr_events: %u\n", nr_events);
-    show_aio_nr(before);
     show_ring(ctx);
 
     /* Until there is no place left for one more event. */
@@ -81,33 +78,7 @@ int main(int argc, char **argv)
         err(1, "close");
     if (io_destroy(ctx) == -1)
         err(1, "io_destroy");
-    show_aio_nr(before);
     return EXIT_SUCCESS;
-}
-
-/* The number in /proc/sys/fs/aio-nr; -1 if it cannot be read. */
-static long aio_nr(void)
-{
-    FILE *file = fopen("/proc/sys/fs/aio-nr", "r");
-    long n;
-
-    if (file == NULL)
-        return -1;
-    if (fscanf(file, "%ld", &n) != 1)
-        n = -1;
-    fclose(file);
-    return n;
-}
-
-/* What we ask for is charged to the limit that all processes share. */
-static void show_aio_nr(long before)
-{
-    long now = aio_nr();
-
-    if (before == -1 || now == -1)
-        printf("aio-nr: can't be read\n");
-    else
-        printf("aio-nr: %ld more than before\n", now - before);
 }
 
 /*

@@ -41,7 +41,7 @@ enum { BLOCK = 4096 }; /* bytes a request */
 /* One place in the window: a request and all that it needs while in flight. */
 struct request {
     struct iocb iocb;
-    char data[BLOCK];
+    char block[BLOCK];
 };
 
 static const char *path;
@@ -116,7 +116,7 @@ static void prepare(int fd)
             .aio_data = (uintptr_t)request,
             .aio_lio_opcode = IOCB_CMD_PREAD,
             .aio_fildes = fd,
-            .aio_buf = (uintptr_t)request->data,
+            .aio_buf = (uintptr_t)request->block,
             .aio_nbytes = size - offset < BLOCK ? size - offset : BLOCK,
             .aio_offset = offset,
         };
