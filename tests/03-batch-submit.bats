@@ -684,7 +684,8 @@ its event: POLLIN 1"
 
 @test "RWF_APPEND with RWF_NOAPPEND is EINVAL since Linux 6.9" {
     run -0 "$probe" refused demo
-    [[ $output != *RWF_NOAPPEND:* ]] || skip "this kernel has no RWF_NOAPPEND"
+    [[ $output != *"only RWF_NOAPPEND: "* ]] ||
+        skip "this kernel has no RWF_NOAPPEND"
     assert_line "RWF_APPEND and RWF_NOAPPEND: EINVAL"
 }
 

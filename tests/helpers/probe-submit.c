@@ -128,7 +128,7 @@ static void refused(const char *path)
     printf("RWF_ATOMIC, a buffered write: %s\n", said(submit(&iocbs[0])));
     prepare(0, IOCB_CMD_PWRITE, fd, "x", 1)->aio_rw_flags = RWF_NOAPPEND;
     if (submit(&iocbs[0]) != 1)
-        printf("RWF_NOAPPEND: %s\n", name(errno)); /* before 6.9 */
+        printf("only RWF_NOAPPEND: %s\n", name(errno)); /* before 6.9 */
     iocbs[0].aio_rw_flags = RWF_APPEND | RWF_NOAPPEND;
     printf("RWF_APPEND and RWF_NOAPPEND: %s\n", said(submit(&iocbs[0])));
 }
