@@ -213,7 +213,7 @@ io_destroy"
     failed
 }
 
-@test "partial io_submit, partial io_getevents and EINTR do not show in eventfd" {
+@test "partial counts and EINTR do not show in what eventfd writes" {
     local n
 
     # io_submit may take any number of the requests, and so may io_getevents
@@ -273,8 +273,8 @@ io_destroy"
 }
 
 @test "the timer counts the ticks that a loop missed while it was held up" {
-    AIO_WATCH_AT='2 sleep 0.1' ended 60 \
-        LD_PRELOAD="$root/tests/helpers/watch.so" \
+    AIO_WATCH_AT='1 sleep 0.1' ended 60 \
+        LD_PRELOAD="$root/tests/helpers/fault.so" \
         "$root/$chapter/eventfd" demo
     same status "$status" 0
     assert_written demo 1000000
@@ -286,7 +286,7 @@ io_destroy"
     local late
 
     for late in newest oldest idle; do
-        AIO_LATE=$late ended 60 LD_PRELOAD="$root/tests/helpers/late.so" \
+        AIO_LATE=$late ended 60 LD_PRELOAD="$root/tests/helpers/fault.so" \
             "$root/$chapter/eventfd" demo
         same status "$status" 0
         assert_written demo 1000000
@@ -307,7 +307,7 @@ io_destroy"
     assert_error "eventfd: open mine: Permission denied"
 }
 
-@test "with stdin, stdout or stderr closed eventfd's FILE holds its blocks only" {
+@test "with descriptors 0 to 2 closed eventfd writes its blocks and no more" {
     "$root/$chapter/eventfd" demo 70000 0<&- 2>&- >/dev/null
     cmp -n 70000 demo "$BATS_FILE_TMPDIR/blocks"
     same size "$(stat -c %s demo)" 70000
@@ -481,7 +481,7 @@ the other end closed: POLLHUP 1"
 a byte is spliced: POLLIN 1"
 }
 
-@test "POLL waits for what has one queue, not for a terminal; signalfd is silent" {
+@test "POLL waits for what has one queue, no terminal; signalfd never answers" {
     run -0 timeout 60 "$probe" descriptors
     # No loopback network in a sandbox, no pidfd in old headers.
     same answers "$(grep -v 'UDP\|TCP\|pidfd' <<<"$output")" "\
@@ -524,7 +524,7 @@ closed, after io_cancel and its event
   the other side reads: end of file
   the other side writes: Broken pipe'
 
-@test "a POLL keeps its file open, epoll does not; canceled first, it is closed" {
+@test "a POLL keeps its file open, epoll does not; canceled first, it closes" {
     traced poll-and-close
     assert_output "$close_output"
     same calls "$trace" "\
