@@ -2,13 +2,14 @@
 # one-queue-per-descriptor, and what the C library does in each case. Where
 # glibc and musl differ, what is expected is that of the one that the programs
 # were built with.
+# seconds: 11
 
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
 load helpers/common
 chapter=07-posix-aio
 
-# One question to the probe takes a second: it is asked now, and what it said
-# is looked at in the last test.
+# Some things take their seconds: they are begun now, and what came of them is
+# looked at in the last tests.
 setup_file() {
     build=$(cat "$BATS_TEST_DIRNAME/.built-with" 2>/dev/null) ||
         build="${CC:-cc} ${CPPFLAGS-} ${CFLAGS-}"
@@ -21,7 +22,41 @@ setup_file() {
     emfile=$(on 'Too many open files' 'No file descriptors available')
     etimedout=$(on 'Connection timed out' 'Operation timed out')
     export build library eio emfile etimedout
-    { ./probe idle >idle.out 2>&1; echo "status $?" >idle.done; } 3>&- &
+    in_background idle ./probe idle
+    # shellcheck disable=SC2016 # for the inner shells
+    in_background few "${few_threads[@]}" bash -c 'ulimit -u 2; exec "$1" few' \
+        bash "$root/$chapter/suspend"
+    # shellcheck disable=SC2016
+    in_background lost bash -c 'ulimit -i 0
+        "$1" lost & while kill "-$2" $!; do sleep 0.3; done; wait $!' \
+        bash "$root/$chapter/signal" "$(on 34 35)"
+}
+
+# As a user who is nobody else, so that only this program's threads count.
+few_threads=(unshare --user)
+none=-all,+dac_override,+dac_read_search
+[[ $EUID != 0 ]] || few_threads=(setpriv --reuid=64999 --regid=64999
+    --clear-groups --inh-caps="$none" --ambient-caps="$none")
+
+# in_background NAME COMMAND...: begins it, for ended_in_background.
+in_background() {
+    {
+        status=0
+        "${@:2}" >"$1.out" 2>&1 || status=$?
+        echo "$status" >"$1.status"
+    } 3>&- &
+}
+
+# ended_in_background NAME: waits until it has; $status and $output.
+ended_in_background() {
+    local naps
+
+    for ((naps = 0; naps < 200; naps++)); do
+        [[ ! -s $BATS_FILE_TMPDIR/$1.status ]] || break
+        sleep 0.1
+    done
+    status=$(<"$BATS_FILE_TMPDIR/$1.status")
+    output=$(<"$BATS_FILE_TMPDIR/$1.out")
 }
 
 # probe QUESTION: what the C library does; see helpers/posix-probe.c.
@@ -422,6 +457,35 @@ pipe with a byte in it: 0
     same demo.txt "$(<demo.txt)" "Hello, asynchronous world!"
 }
 
+@test "aio_suspend with fewer than no requests is EINVAL" {
+    signals suspend_nr
+    assert_output "nent -1: -1 EINVAL"
+}
+
+@test "a time-out of aio_suspend never ends early" {
+    signals suspend_early
+    assert_output "early: 0 of 20"
+}
+
+@test "nanoseconds over a second in a time-out: glibc aborts, musl spins" {
+    ulimit -c 0
+    if [[ $library == glibc ]]; then
+        run -134 "$BATS_FILE_TMPDIR/signals" suspend_odd_time
+    else
+        run -137 timeout -s KILL 0.3 "$BATS_FILE_TMPDIR/signals" \
+            suspend_odd_time
+    fi
+}
+
+@test "a handler interrupts aio_suspend, but not always with SA_RESTART" {
+    signals suspend_interrupted
+    assert_output "\
+SA_RESTART, no time-out: goes on
+SA_RESTART, a time-out: $(on EINTR 'goes on')
+no SA_RESTART, no time-out: EINTR
+no SA_RESTART, a time-out: EINTR"
+}
+
 @test "aio_suspend may return before a callback has run" {
     signals suspend_before_callback
     assert_output "\
@@ -481,6 +545,22 @@ bytes in the file: 5"
 sigev_notify: SIGEV_SIGNAL, signal 0
 aio_write: 0
 aio_return: 5"
+}
+
+@test "a signal blocked in main only goes to another thread" {
+    signals signal_elsewhere
+    assert_output "\
+aio_write: 0
+the handler ran in another thread"
+}
+
+@test "aio_error in a handler that interrupts aio_error hangs on glibc" {
+    if [[ $library == glibc ]]; then
+        run -137 timeout -s KILL 2 "$BATS_FILE_TMPDIR/signals" handler_asks
+    else
+        signals handler_asks
+        assert_output "no hang in half a second"
+    fi
 }
 
 # ---- callback ----
@@ -549,10 +629,10 @@ one has no descriptor: $(on "$eio" 'Resource temporarily unavailable')
 }
 
 @test "listio waits with all signals blocked, only then: none interrupts it" {
-    ended 60 "LD_PRELOAD=$root/tests/helpers/masks.so" \
-        "$root/$chapter/listio" demo.txt
-    same status "$status" 0
-    assert_stderr "\
+    AIO_WATCH=log AIO_WATCH_MORE=1 program -0 listio demo.txt
+    assert_stderr ""
+    same "whether SIGINT and SIGALRM are blocked" \
+        "$(grep 'LIO_WAIT\|another' log)" "\
 LIO_WAIT: 11
 another: 00
 LIO_WAIT: 11
@@ -570,9 +650,10 @@ aio_return: 1"
     for source in exercises solutions; do
         "$cc" "$root/$chapter/$source/4-which-failed.c" -o "$source"
         echo 12345 >six.txt
-        run -0 env LD_PRELOAD="$root/tests/helpers/masks.so" \
-            MASKS_LOG="$PWD/log.$source" "./$source" six.txt
-        same "log of $source" "$(head -1 "log.$source")" "LIO_WAIT: 11"
+        run -0 env LD_PRELOAD="$root/tests/helpers/fault.so" \
+            AIO_WATCH="log.$source" AIO_WATCH_MORE=1 "./$source" six.txt
+        same "log of $source" "$(grep -m 1 LIO_WAIT "log.$source")" \
+            "LIO_WAIT: 11"
     done
 }
 
@@ -633,6 +714,20 @@ signal: value $(on 1 2)"
     assert_line 'the one that failed: EBADF'
 }
 
+@test "LIO_NOWAIT and a request without a descriptor: musl stops there" {
+    probe lists
+    assert_line "LIO_NOWAIT, one has no descriptor: $(on 0 '-1 EAGAIN')"
+    assert_line "of the list: $(on 1 0) signals"
+    assert_line "the one behind it: $(on 4 0) bytes"
+}
+
+@test "a list with a sigevent costs one more thread on musl" {
+    probe listio_threads_event
+    assert_output "\
+lio_listio: 0
+3 requests, $(on 3 4) threads"
+}
+
 @test "LIO_WAIT may return before a callback of its requests has ended" {
     probe list_callbacks
     assert_line 'LIO_WAIT: 0'
@@ -651,13 +746,6 @@ signal: value $(on 1 2)"
     assert_line 'LIO_NOWAIT: 0'
     assert_line 'its requests: 0 0 0'
     assert_line 'its signal: lost'
-}
-
-@test "a callback for which there is no thread: lost on glibc, refused on musl" {
-    probe list_lost
-    assert_line "no room for its callback: $(on 0 '-1 EAGAIN')"
-    assert_line "aio_error: $(on 0 EAGAIN)"
-    assert_line 'callback: lost'
 }
 
 # ---- cancel ----
@@ -942,9 +1030,17 @@ _SC_ASYNCHRONOUS_IO: above 0"
         '5 requests, 5 threads')"
 }
 
-@test "aio_reqprio below 0 is refused by glibc and ignored by musl" {
+@test "aio_reqprio is from 0 to 20 on glibc, and ignored by musl" {
     signals reqprio
-    assert_output "aio_write: $(on '-1 EINVAL' 0)"
+    assert_output "\
+aio_write, -1: $(on '-1 EINVAL' 0)
+aio_read, -1: $(on '-1 EINVAL' 0)
+aio_write, 0: 0
+aio_read, 0: 0
+aio_write, 20: 0
+aio_read, 20: 0
+aio_write, 21: $(on '-1 EINVAL' 0)
+aio_read, 21: $(on '-1 EINVAL' 0)"
 }
 
 @test "aio_error and aio_return leave errno alone; aio_return answers again" {
@@ -956,6 +1052,46 @@ _SC_ASYNCHRONOUS_IO: above 0"
     assert_output "\
 aio_return: 5
 aio_return again: 5"
+}
+
+@test "a block that is all zeros is a request that is over" {
+    signals zeroed
+    assert_output "\
+aio_error: 0
+aio_return: 0
+aio_suspend: 0"
+}
+
+@test "aio_error says why a request failed, and no signal comes" {
+    signals errors
+    assert_output "\
+an offset below 0: EINVAL
+a bad buffer: EFAULT
+a folder: EISDIR
+only for reading: EBADF
+a pipe without a reader: EPIPE
+O_NONBLOCK, and nothing there: EAGAIN
+a full disk: ENOSPC
+over the size limit: EFBIG"
+}
+
+@test "aio_read and aio_write ignore aio_lio_opcode" {
+    signals opcode
+    assert_output "\
+aio_write: 0
+aio_read: 0
+got: hello"
+}
+
+@test "writes to a file opened with O_APPEND land in the order of the calls" {
+    signals append_order
+    assert_output abcdefghijklmnopqrstuvwxyz
+}
+
+@test "a program ends at once though a read is pending" {
+    ended 2 "$BATS_FILE_TMPDIR/signals" exit_pending
+    same status "$status" 0
+    assert_output "aio_error: EINPROGRESS"
 }
 
 @test "a file opened with O_APPEND is written at its end, not at aio_offset" {
@@ -972,21 +1108,44 @@ lio_listio: 0
 3 requests, 3 threads"
 }
 
+@test "a signal that main has blocked kills a callback on glibc" {
+    ended 60 "$BATS_FILE_TMPDIR/signals" callback_kills
+    assert_output "aio_write: 0$(on '' $'\nstill there')"
+    same status "$status" "$(on 143 0)"
+}
+
+@test "a callback without room for its thread is lost on glibc" {
+    signals callback_lost
+    assert_output "\
+aio_read: 0
+aio_error: 0
+callback: $(on none came)"
+}
+
 @test "in a callback no signal is blocked on glibc, and all are on musl" {
     signals callback_mask
     assert_output "blocked of 31 signals: $(on 0 29)"
 }
 
 @test "a thread without work leaves, on glibc after a second" {
-    local naps
-
-    for ((naps = 0; naps < 200; naps++)); do
-        [[ ! -s $BATS_FILE_TMPDIR/idle.done ]] || break
-        sleep 0.1
-    done
-    same status "$(<"$BATS_FILE_TMPDIR/idle.done")" "status 0"
+    ended_in_background idle
+    same status "$status" 0
     # On musl it may have left before it is counted for the first time.
-    output=$(<"$BATS_FILE_TMPDIR/idle.out")
     [[ $library == glibc ]] || output=${output##*$'\n'}
     assert_output "threads in the end: 1"
+}
+
+# Its write is queued behind the read that never ends.
+@test "suspend ends though its second thread cannot be made" {
+    unshare --user true || [[ $EUID == 0 ]] || skip "no user of its own"
+    ended_in_background few
+    same status "$status" 1
+    assert_output "suspend: $(on aio_suspend 'aio_write few'): Resource \
+temporarily unavailable"
+}
+
+@test "signal ends though its signals are lost, and others keep coming" {
+    ended_in_background lost
+    same status "$status" 1
+    assert_line "signal: handler: $etimedout"
 }

@@ -47,6 +47,16 @@ static inline const char *name_of(int error)
         return "EINVAL";
     case EIO:
         return "EIO";
+    case EFAULT:
+        return "EFAULT";
+    case EFBIG:
+        return "EFBIG";
+    case EISDIR:
+        return "EISDIR";
+    case ENOSPC:
+        return "ENOSPC";
+    case EPIPE:
+        return "EPIPE";
     default:
         return strerror(error);
     }

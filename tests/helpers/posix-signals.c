@@ -13,13 +13,19 @@
 
 static void reqprio(void)
 {
+    static const int values[] = { -1, 0, 20, 21 };
     static struct aiocb aiocb;
-    char letter = 'x';
+    char what[32], letter = 'x';
+    int fd = scratch_file();
 
-    prepare(&aiocb, scratch_file(), &letter, 1);
-    aiocb.aio_reqprio = -1;
-    answer("aio_write", aio_write(&aiocb));
-    wait_for(&aiocb);
+    for (int i = 0; i < 8; i++) {
+        prepare(&aiocb, fd, &letter, 1);
+        aiocb.aio_reqprio = values[i / 2];
+        snprintf(what, sizeof(what), "%s, %d", i % 2 ? "aio_read" : "aio_write",
+                 values[i / 2]);
+        answer(what, i % 2 ? aio_read(&aiocb) : aio_write(&aiocb));
+        wait_for(&aiocb);
+    }
 }
 
 /* aio_error() returns the error, and leaves errno alone. */
@@ -204,13 +210,350 @@ static void callback_mask(void)
     printf("blocked of 31 signals: %d\n", nr_blocked);
 }
 
+/* A block that is all zeros, and was never given to anybody. */
+static void zeroed(void)
+{
+    static const struct aiocb none;
+    static struct aiocb aiocb;
+    const struct aiocb *const list[1] = { &none };
+
+    answer("aio_error", aio_error(&none));
+    answer("aio_return", aio_return(&aiocb));
+    answer("aio_suspend", aio_suspend(list, 1, NULL));
+}
+
+/* One row of errors(): the end of a read or write, and how it is told. */
+static void ends(const char *what, int op, int fd, void *data, off_t offset)
+{
+    static struct aiocb aiocb;
+
+    if (fd == -1)
+        err(1, "%s", what);
+    prepare(&aiocb, fd, data, 5);
+    aiocb.aio_offset = offset;
+    if ((op == LIO_READ ? aio_read(&aiocb) : aio_write(&aiocb)) == -1)
+        err(1, "%s", what);
+    wait_for(&aiocb);
+    printf("%s: %s\n", what, name_of(aio_error(&aiocb)));
+}
+
+/* What aio_error() says of requests that cannot succeed. The signals that go
+ * with some of them would end the program: they do not come. */
+static void errors(void)
+{
+    char data[] = "hello";
+    struct rlimit before;
+    int file = scratch_file(), pipes[2][2];
+
+    make_pipe(pipes[0]);
+    make_pipe(pipes[1]);
+    close(pipes[1][0]);
+    ends("an offset below 0", LIO_WRITE, file, data, -1);
+    ends("a bad buffer", LIO_WRITE, file, (void *)8, 0);
+    ends("a folder", LIO_READ, open(".", O_RDONLY), data, 0);
+    ends("only for reading", LIO_WRITE, open(".", O_RDONLY), data, 0);
+    ends("a pipe without a reader", LIO_WRITE, pipes[1][1], data, 0);
+    if (fcntl(pipes[0][0], F_SETFL, O_NONBLOCK) == -1)
+        err(1, "fcntl");
+    ends("O_NONBLOCK, and nothing there", LIO_READ, pipes[0][0], data, 0);
+    ends("a full disk", LIO_WRITE, open("/dev/full", O_WRONLY), data, 0);
+    fflush(stdout);
+    if (getrlimit(RLIMIT_FSIZE, &before) == -1)
+        err(1, "getrlimit");
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){ 0, before.rlim_max });
+    ends("over the size limit", LIO_WRITE, file, data, 0);
+    setrlimit(RLIMIT_FSIZE, &before); /* stdout may be a file */
+}
+
+/* What aio_suspend() is given that it cannot take. */
+static void suspend_nr(void)
+{
+    const struct aiocb *const list[1] = { NULL };
+
+    answer("nent -1", aio_suspend(list, -1, &limit));
+}
+
+/* A time-out with more nanoseconds than a second has. */
+static void suspend_odd_time(void)
+{
+    static struct aiocb aiocb;
+    const struct aiocb *const list[1] = { &aiocb };
+    char letter;
+    int fds[2];
+
+    make_pipe(fds);
+    start_read(&aiocb, fds[0], &letter);
+    answer("aio_suspend", aio_suspend(list, 1, &(struct timespec){ 0, 2e9 }));
+}
+
+/* Of twenty waits of 5 ms, how many are shorter? */
+static void suspend_early(void)
+{
+    static struct aiocb aiocb;
+    const struct aiocb *const list[1] = { &aiocb };
+    const struct timespec timeout = { 0, 5000000 };
+    struct timespec a, b;
+    int early = 0, fds[2];
+    char letter;
+
+    make_pipe(fds);
+    start_read(&aiocb, fds[0], &letter);
+    for (int i = 0; i < 20; i++) {
+        clock_gettime(CLOCK_MONOTONIC, &a);
+        if (aio_suspend(list, 1, &timeout) != -1 || errno != EAGAIN)
+            err(1, "aio_suspend");
+        clock_gettime(CLOCK_MONOTONIC, &b);
+        early += (b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec <
+                 timeout.tv_nsec;
+    }
+    printf("early: %d of 20\n", early);
+}
+
+static int write_end, ticks;
+
+static void on_tick(int signo)
+{
+    (void)signo;
+    if (++ticks == 20 && write(write_end, "!", 1) == -1)
+        _exit(1);
+}
+
+/* A handler runs again and again, and the 20th time it ends the request. */
+static void interrupted(int flags, const struct timespec *timeout)
+{
+    static struct aiocb aiocb;
+    const struct aiocb *const list[1] = { &aiocb };
+    const struct itimerval run = { { 0, 5000 }, { 0, 5000 } }, none = { 0 };
+    struct sigaction action = { .sa_flags = flags };
+    char letter;
+    int fds[2], result, error;
+
+    make_pipe(fds);
+    write_end = fds[1];
+    ticks = 0;
+    start_read(&aiocb, fds[0], &letter);
+    action.sa_handler = on_tick;
+    if (sigaction(SIGALRM, &action, NULL) == -1 ||
+        setitimer(ITIMER_REAL, &run, NULL) == -1)
+        err(1, "setitimer");
+    result = aio_suspend(list, 1, timeout);
+    error = errno;
+    while (ticks < 20)
+        pause();
+    if (setitimer(ITIMER_REAL, &none, NULL) == -1)
+        err(1, "setitimer");
+    wait_for(&aiocb);
+    errno = error;
+    printf("%s, %s: ", flags ? "SA_RESTART" : "no SA_RESTART",
+           timeout ? "a time-out" : "no time-out");
+    printf("%s\n", result == -1 ? name_of(errno) : "goes on");
+}
+
+/* (musl looks whether there ever was a handler without: those come first.) */
+static void suspend_interrupted(void)
+{
+    interrupted(SA_RESTART, NULL);
+    interrupted(SA_RESTART, &limit);
+    interrupted(0, NULL);
+    interrupted(0, &limit);
+}
+
+/* aio_lio_opcode is for lists: which call it is says what is to be done. */
+static void opcode(void)
+{
+    static struct aiocb aiocb;
+    char text[] = "hello", got[6] = "";
+    int fd = scratch_file();
+
+    prepare(&aiocb, fd, text, 5);
+    aiocb.aio_lio_opcode = LIO_NOP;
+    answer("aio_write", aio_write(&aiocb));
+    wait_for(&aiocb);
+    prepare(&aiocb, fd, got, 5);
+    aiocb.aio_lio_opcode = LIO_WRITE;
+    answer("aio_read", aio_read(&aiocb));
+    wait_for(&aiocb);
+    printf("got: %s\n", got);
+}
+
+/* Twenty-six writes at once to a file with O_APPEND: in which order? */
+static void append_order(void)
+{
+    static struct aiocb aiocbs[26];
+    char letters[] = "abcdefghijklmnopqrstuvwxyz", got[27] = "";
+    int fd = scratch_file();
+
+    if (fcntl(fd, F_SETFL, O_APPEND) == -1)
+        err(1, "fcntl");
+    for (int i = 0; i < 26; i++)
+        start_write(&aiocbs[i], fd, &letters[i], 1);
+    for (int i = 0; i < 26; i++)
+        wait_for(&aiocbs[i]);
+    if (pread(fd, got, 26, 0) == -1)
+        err(1, "pread");
+    printf("%s\n", got);
+}
+
+/* The end of the program while a read waits. */
+static void exit_pending(void)
+{
+    static struct aiocb aiocb;
+    char letter;
+    int fds[2];
+
+    make_pipe(fds);
+    start_read(&aiocb, fds[0], &letter);
+    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
+}
+
+static pthread_t main_thread;
+static volatile sig_atomic_t in_main, elsewhere;
+
+static void note_thread(int signo)
+{
+    (void)signo;
+    if (pthread_equal(pthread_self(), main_thread))
+        in_main = 1;
+    else
+        elsewhere = 1;
+}
+
+static void *do_nothing(void *nothing)
+{
+    for (;;)
+        pause();
+    return nothing;
+}
+
+/* Main blocks the signal, and an idle thread does not: who runs the handler? */
+static void signal_elsewhere(void)
+{
+    const struct timespec nap = { 0, 10000000 };
+    static struct aiocb aiocb;
+    struct sigaction action = { .sa_flags = 0 };
+    pthread_t idle;
+    char text[] = "hello";
+    sigset_t set;
+
+    main_thread = pthread_self();
+    errno = pthread_create(&idle, NULL, do_nothing, NULL);
+    if (errno != 0)
+        err(1, "pthread_create");
+    sigemptyset(&set);
+    sigaddset(&set, SIGRTMIN);
+    action.sa_handler = note_thread;
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 ||
+        sigaction(SIGRTMIN, &action, NULL) == -1)
+        err(1, "sigaction");
+    prepare(&aiocb, scratch_file(), text, 5);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+    aiocb.aio_sigevent.sigev_signo = SIGRTMIN;
+    answer("aio_write", aio_write(&aiocb));
+    for (int naps = 0; !elsewhere && !in_main && naps < 1000; naps++)
+        nanosleep(&nap, NULL);
+    printf("the handler ran in %s\n", elsewhere ? "another thread"
+                                      : in_main ? "main's"
+                                                : "none");
+}
+
+/* SIGTERM is blocked in main, and comes while a callback runs. */
+static void callback_kills(void)
+{
+    static struct aiocb aiocb;
+    const struct timespec nap = { 0, 100000000 };
+    char text[] = "hello";
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 || sem_init(&go, 0, 0) == -1)
+        err(1, "sigprocmask");
+    prepare(&aiocb, scratch_file(), text, 5);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
+    aiocb.aio_sigevent.sigev_notify_function = on_completion;
+    answer("aio_write", aio_write(&aiocb));
+    fflush(stdout);
+    wait_for(&aiocb);
+    for (int naps = 0; naps < 10; naps++) { /* until it runs */
+        kill(getpid(), SIGTERM);
+        nanosleep(&nap, NULL);
+    }
+    printf("still there\n");
+}
+
+/* When the request is over there is no room for another thread's stack. */
+static void callback_lost(void)
+{
+    static struct aiocb aiocb;
+    long pages = 0;
+    char letter;
+    int fds[2];
+    FILE *file;
+
+    make_pipe(fds);
+    if (sem_init(&go, 0, 1) == -1 || sem_init(&ran, 0, 0) == -1)
+        err(1, "sem_init");
+    prepare(&aiocb, fds[0], &letter, 1);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
+    aiocb.aio_sigevent.sigev_notify_function = on_completion;
+    answer("aio_read", aio_read(&aiocb));
+    file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%ld", &pages) != 1)
+        err(1, "statm");
+    fclose(file);
+    rlim_t most = pages * sysconf(_SC_PAGESIZE) + (1 << 20);
+    if (setrlimit(RLIMIT_AS, &(struct rlimit){ most, most }) == -1)
+        err(1, "setrlimit");
+    write_byte(fds[1]);
+    wait_for(&aiocb);
+    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
+    for (int naps = 0; naps < 30; naps++)
+        nanosleep(&(struct timespec){ 0, 10000000 }, NULL);
+    printf("callback: %s\n", sem_trywait(&ran) == 0 ? "came" : "none");
+}
+
+static struct aiocb asked;
+
+static void ask(int signo)
+{
+    (void)signo;
+    aio_error(&asked);
+}
+
+/* aio_error() takes a lock on glibc: what if a handler interrupts it there? */
+static void handler_asks(void)
+{
+    const struct itimerval often = { { 0, 50 }, { 0, 50 } };
+    struct sigaction action = { .sa_flags = SA_RESTART };
+    struct timespec a, b;
+
+    action.sa_handler = ask;
+    if (sigaction(SIGALRM, &action, NULL) == -1 ||
+        setitimer(ITIMER_REAL, &often, NULL) == -1)
+        err(1, "setitimer");
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    do {
+        for (int i = 0; i < 1000; i++)
+            aio_error(&asked);
+        clock_gettime(CLOCK_MONOTONIC, &b);
+    } while ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 <
+             500);
+    printf("no hang in half a second\n");
+}
+
 static const struct question questions[] = {
-    Q(reqprio),       Q(error_is_returned),
-    Q(return_twice),  Q(zeroed_sigevent),
-    Q(signals_queue), Q(suspend_before_callback),
-    Q(signal_lost),   Q(append),
-    Q(return_errno),  Q(callback_mask),
-    { NULL, NULL },
+    Q(reqprio),        Q(error_is_returned),
+    Q(return_twice),   Q(zeroed_sigevent),
+    Q(signals_queue),  Q(suspend_before_callback),
+    Q(signal_lost),    Q(append),
+    Q(return_errno),   Q(callback_mask),
+    Q(zeroed),         Q(errors),
+    Q(suspend_nr),     Q(suspend_odd_time),
+    Q(suspend_early),  Q(suspend_interrupted),
+    Q(opcode),         Q(append_order),
+    Q(exit_pending),   Q(signal_elsewhere),
+    Q(callback_kills), Q(callback_lost),
+    Q(handler_asks),   { NULL, NULL },
 };
 
 int main(int argc, char **argv)
