@@ -28,7 +28,8 @@ setup_file() {
         bash "$root/$chapter/suspend"
     # shellcheck disable=SC2016
     in_background lost bash -c 'ulimit -i 0
-        "$1" lost & while kill "-$2" $!; do sleep 0.3; done; wait $!' \
+        env --block-signal="$2" "$1" lost &
+        while kill "-$2" $!; do sleep 0.3; done; wait $!' \
         bash "$root/$chapter/signal" "$(on 34 35)"
 }
 
