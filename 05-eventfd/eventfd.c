@@ -304,9 +304,8 @@ static void tick(void)
         err(1, "read timerfd");
     ticks += expired;
     missed += expired - 1;
-    quiet += expired;
     errno = ETIMEDOUT;
-    if (quiet > 10000 / TICK)
+    if (++quiet > 10000 / TICK) /* missed ones aside: we may be stopped */
         err(1, "epoll_wait");
 }
 
