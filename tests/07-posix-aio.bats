@@ -27,9 +27,8 @@ setup_file() {
     in_background few "${few_threads[@]}" bash -c 'ulimit -u 2; exec "$1" few' \
         bash "$root/$chapter/suspend"
     # shellcheck disable=SC2016
-    in_background lost bash -c 'ulimit -i 0
-        env --block-signal="$2" "$1" lost &
-        while kill "-$2" $!; do sleep 0.3; done; wait $!' \
+    in_background lost env --block-signal="$(on 34 35)" bash -c 'ulimit -i 0
+        "$1" lost & while kill "-$2" $!; do sleep 0.3; done; wait $!' \
         bash "$root/$chapter/signal" "$(on 34 35)"
 }
 
@@ -720,6 +719,16 @@ signal: value $(on 1 2)"
     assert_line "LIO_NOWAIT, one has no descriptor: $(on 0 '-1 EAGAIN')"
     assert_line "of the list: $(on 1 0) signals"
     assert_line "the one behind it: $(on 4 0) bytes"
+}
+
+@test "where no thread can be made each call that starts a request says EAGAIN" {
+    # As root, the probe becomes another user.
+    probe no_threads
+    assert_output "\
+aio_read: -1 EAGAIN
+aio_fsync: -1 EAGAIN
+LIO_WAIT: -1 EAGAIN
+LIO_NOWAIT: -1 EAGAIN"
 }
 
 @test "a list with a sigevent costs one more thread on musl" {

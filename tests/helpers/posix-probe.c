@@ -139,7 +139,7 @@ static void pool_of_two(void)
     threads_for(5);
 }
 
-static void listio_threads(void)
+static void threads_of_list(struct sigevent *event)
 {
     static struct aiocb aiocbs[3], *list[3];
     static char letters[3];
@@ -151,12 +151,25 @@ static void listio_threads(void)
         aiocbs[i].aio_lio_opcode = LIO_READ;
         list[i] = &aiocbs[i];
     }
-    answer("lio_listio", lio_listio(LIO_NOWAIT, list, 3, NULL));
+    answer("lio_listio", lio_listio(LIO_NOWAIT, list, 3, event));
     printf("3 requests, %d threads\n", count_threads() - before);
     for (int i = 0; i < 3; i++)
         write_byte(ends[i][1]);
     for (int i = 0; i < 3; i++)
         wait_for(&aiocbs[i]);
+}
+
+static void listio_threads(void)
+{
+    threads_of_list(NULL);
+}
+
+/* And one more to wait for them all? Signal 0 is none. */
+static void listio_threads_event(void)
+{
+    static struct sigevent event = { .sigev_notify = SIGEV_SIGNAL };
+
+    threads_of_list(&event);
 }
 
 /* The sigevent of a list is changed while its request is in flight. */
@@ -498,6 +511,14 @@ static void lists(void)
     printf(", %d of the list\n", count_arrived(&of_all, 1));
     wait_for_list(OF_LIST);
     printf("the one that failed: %s\n", name_of(aio_error(&of_list[3])));
+
+    prepare_list(fd, 3);
+    of_list[1].aio_fildes = -1;
+    result = lio_listio(LIO_NOWAIT, list, 3, &event);
+    answer("LIO_NOWAIT, one has no descriptor", result);
+    printf("of the list: %d signals\n", count_arrived(&of_all, result == 0));
+    wait_for_list(3);
+    printf("the one behind it: %zd bytes\n", aio_return(&of_list[2]));
 }
 
 /* Callbacks: of a list, and of a request whose list is waited for. */
@@ -526,13 +547,11 @@ static void list_callbacks(void)
     answer("callback of the list", sem_timedwait(&ran, &until));
 }
 
-/* Nobody is told: neither of a signal nor of a callback that is lost. */
+/* The signal of a list cannot be queued. */
 static void list_lost(void)
 {
-    const struct rlimit none = { 0, 0 }, little = { 500 << 20, 500 << 20 };
+    const struct rlimit none = { 0, 0 };
     struct sigevent event = { .sigev_notify = SIGEV_SIGNAL };
-    struct timespec until;
-    pthread_attr_t huge;
     sigset_t set;
     int fd = scratch_file();
 
@@ -546,27 +565,24 @@ static void list_lost(void)
     printf("its requests: %s %s %s\n", name_of(aio_error(&of_list[0])),
            name_of(aio_error(&of_list[1])), name_of(aio_error(&of_list[2])));
     printf("its signal: %s\n", count_arrived(&set, 0) ? "there" : "lost");
+}
 
-    /* There is no memory for the stack of this callback's thread. */
-    pthread_attr_init(&huge);
-    if (pthread_attr_setstacksize(&huge, 1 << 30) != 0)
-        errx(1, "pthread_attr_setstacksize");
-    if (setrlimit(RLIMIT_AS, &little) == -1)
+/* No user but root may have threads here. */
+static void no_threads(void)
+{
+    const struct rlimit none = { 0, 0 };
+    int fd = scratch_file();
+
+    if (setrlimit(RLIMIT_NPROC, &none) == -1)
         err(1, "setrlimit");
-    if (sem_init(&go, 0, 1) == -1 || sem_init(&ran, 0, 0) == -1)
-        err(1, "sem_init");
-    prepare_list(fd, 1);
-    of_list[0].aio_sigevent.sigev_notify = SIGEV_THREAD;
-    of_list[0].aio_sigevent.sigev_notify_function = on_completion;
-    of_list[0].aio_sigevent.sigev_notify_attributes = &huge;
-    answer("no room for its callback", aio_read(&of_list[0]));
-    wait_for(&of_list[0]);
-    printf("aio_error: %s\n", name_of(aio_error(&of_list[0])));
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 100000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    printf("callback: %s\n", sem_timedwait(&ran, &until) == 0 ? "ran" : "lost");
+    if (geteuid() == 0 && setresuid(65534, 65534, 65534) == -1)
+        err(1, "setresuid");
+    prepare_list(fd, 2);
+    answer("aio_read", aio_read(&of_list[0]));
+    answer("aio_fsync", aio_fsync(O_SYNC, &of_list[1]));
+    prepare_list(fd, 2);
+    answer("LIO_WAIT", lio_listio(LIO_WAIT, list, 2, NULL));
+    answer("LIO_NOWAIT", lio_listio(LIO_NOWAIT, list, 2, NULL));
 }
 
 static void cancels(void)
@@ -768,36 +784,17 @@ static void long_queue(void)
 #endif
 
 static const struct question questions[] = {
-    Q(lists),
-    Q(list_callbacks),
-    Q(list_lost),
-    Q(cancels),
-    Q(syncs),
-    Q(limits),
-    Q(copied),
-    Q(full_pool),
-    Q(orphans),
-    Q(long_queue),
-    Q(cancel_bad_fd),
-    Q(sync_order),
-    Q(sync_overtakes),
-    Q(library),
-    Q(bad_fd),
-    Q(fsync_bad_fd),
-    Q(pool),
-    Q(pool_of_two),
-    Q(listio_threads),
-    Q(listio_event),
-    Q(idle),
-    Q(cancel_notifies),
-    Q(close_read),
-    Q(close_queued),
-    Q(cancel_behind_write),
-    Q(cancel_fsync),
-    Q(listio_crash),
-    Q(listio_blocked),
-    Q(maps),
-    { NULL, NULL },
+    Q(lists),        Q(list_callbacks), Q(list_lost),
+    Q(no_threads),   Q(cancels),        Q(syncs),
+    Q(limits),       Q(copied),         Q(full_pool),
+    Q(orphans),      Q(long_queue),     Q(cancel_bad_fd),
+    Q(sync_order),   Q(sync_overtakes), Q(library),
+    Q(bad_fd),       Q(fsync_bad_fd),   Q(pool),
+    Q(pool_of_two),  Q(listio_threads), Q(listio_threads_event),
+    Q(listio_event), Q(idle),           Q(cancel_notifies),
+    Q(close_read),   Q(close_queued),   Q(cancel_behind_write),
+    Q(cancel_fsync), Q(listio_crash),   Q(listio_blocked),
+    Q(maps),         { NULL, NULL },
 };
 
 int main(int argc, char **argv)
