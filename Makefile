@@ -12,9 +12,9 @@ Q        := $(if $(V),,@)
 # The programs: what a chapter's folder holds, not its exercises.
 sources  := $(wildcard 0*/*.c)
 programs := $(sources:.c=)
-preloads := $(shell grep -L '^int main' tests/helpers/*.c 2>/dev/null)
-helpers  := $(patsubst %.c,%,$(filter-out $(preloads),\
-        $(wildcard tests/helpers/*.c))) $(preloads:.c=.so)
+helpers  := $(patsubst %.c,%,$(shell grep -l '^int main' tests/helpers/*.c \
+        2>/dev/null)) $(if $(wildcard tests/helpers/preload.c),\
+        tests/helpers/fault.so)
 
 # One job for each processor; but `make clean all` goes one by one.
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
@@ -87,8 +87,7 @@ left-out:
 	@$(if $(filter-out all,$(MAKECMDGOALS)),,echo \
 	    "$(libaio) is left out: there is no libaio")
 
-# What the tests need; built in a hurry. Those without a main() are preloaded
-# into programs.
+# What the tests need; built in a hurry.
 hurry := -O0 -U_FORTIFY_SOURCE
 $(filter-out %.so,$(helpers)): %: %.c Makefile tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -o $@ $< \
@@ -98,9 +97,12 @@ tests/helpers/probe-submit tests/helpers/probe-eventfd: tests/helpers/probe.h
 tests/helpers/posix-probe: tests/helpers/posix-probe.h
 tests/helpers/posix-signals: tests/helpers/posix-probe.h
 
-%.so: %.c Makefile tests/.built-with
+# What is preloaded into programs.
+preload := $(addprefix tests/helpers/,preload.c fault.c late.c trace.c)
+tests/helpers/fault.so: $(preload) tests/helpers/preload.h Makefile \
+        tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -shared \
-	    -fPIC -o $@ $< -ldl -pthread -lrt
+	    -fPIC -o $@ $(preload) -ldl -pthread -lrt
 
 tests/.built-with: how = $(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS)
 tests/.built-with: FORCE

@@ -20,8 +20,7 @@ chapter=04-odirect
 setup_file() {
     local question folder helpers=$BATS_TEST_DIRNAME/helpers
 
-    cp "$helpers/otherfs.so" "$helpers/watch.so" "$helpers/probe-4" \
-        "$BATS_FILE_TMPDIR"
+    cp "$helpers/fault.so" "$helpers/probe-4" "$BATS_FILE_TMPDIR"
     awk 'BEGIN {
         ORS = ""
         for (block = 0; block < 30; block++) {
@@ -83,13 +82,11 @@ device() {
     echo "$((device >> 8 & 0xfff)):$((device & 0xff | device >> 12 & 0xfff00))"
 }
 
-# under LIBRARY NAME [ARGUMENT...]: a program of the chapter, with one of the
-# libraries of setup_file preloaded.
+# under LIBRARY NAME [ARGUMENT...]: a program of the chapter, with the library
+# of setup_file preloaded.
 under() {
     local preload=$BATS_FILE_TMPDIR/$1
 
-    # First comes the one that counts what the program itself calls.
-    [[ ! ${AIO_FAULT-} ]] || preload=$root/tests/helpers/fault.so:$preload
     run --separate-stderr timeout 60 env LD_PRELOAD="$preload" \
         "$root/$chapter/$2" "${@:3}"
 }
@@ -347,7 +344,7 @@ create demo 666"
     local word
 
     for word in 4=1 6=1; do # the magic number, incompat_features
-        AIO_WATCH_RING=$word under watch.so odirect demo
+        AIO_WATCH_RING=$word under fault.so odirect demo
         same status "$status" 0
         same "under way" "$(grep 'under way' <<<"$output")" ''
     done
@@ -368,7 +365,7 @@ create demo 666"
 @test "odirect goes on through the page cache where statx says 0" {
     statx_speaks
     direct='' offset=1
-    AIO_DIOALIGN='0 0' under otherfs.so odirect demo 70001
+    AIO_DIOALIGN='0 0' under fault.so odirect demo 70001
     odirect_did 70001
 }
 
@@ -407,7 +404,7 @@ io_getevents calls: N"
     source='says statx'
     for said in '4 4096' '4096 8192' '65536 65536'; do
         read -r memory offset <<<"$said"
-        AIO_DIOALIGN=$said under otherfs.so odirect demo 65537
+        AIO_DIOALIGN=$said under fault.so odirect demo 65537
         odirect_did 65537
     done
 }
@@ -417,7 +414,7 @@ io_getevents calls: N"
 
     statx_speaks
     for said in '131072 512' '512 131072' '512 3072'; do
-        AIO_DIOALIGN=$said under otherfs.so odirect demo
+        AIO_DIOALIGN=$said under fault.so odirect demo
         same status "$status" 1
         assert_error 'odirect: demo: 65536 is no multiple of the alignment'
     done
@@ -644,7 +641,7 @@ create demo 666"
     AIO_FAULT='open:direct@1=EINVAL' program -0 misaligned demo
     assert_output "$says"
     statx_speaks
-    AIO_DIOALIGN='0 0' under otherfs.so misaligned demo
+    AIO_DIOALIGN='0 0' under fault.so misaligned demo
     same status "$status" 0
     assert_output "$says"
     same size "$(stat -c %s demo)" "$((5 * 65536 + 1024 * 1024))"
@@ -655,7 +652,7 @@ create demo 666"
 
     [[ $strict ]] || return 0   # there, all is accepted
     statx_speaks
-    AIO_DIOALIGN="4 $offset" under otherfs.so misaligned demo
+    AIO_DIOALIGN="4 $offset" under fault.so misaligned demo
     same status "$status" 0
     assert_line "alignment: memory 4, offset and length $offset (says statx)"
     if [[ $output == *'within a page: res '"$block"* ]]; then
@@ -669,7 +666,7 @@ create demo 666"
 
     [[ $strict ]] || return 0
     statx_speaks
-    AIO_DIOALIGN="4096 $block" under otherfs.so misaligned demo
+    AIO_DIOALIGN="4096 $block" under fault.so misaligned demo
     assert_line "nothing off: res $block, res2 0: accepted"
     assert_line 'address off, across pages: *'
     assert_line 'length off: res -22, res2 0: refused: Invalid argument'
@@ -681,7 +678,7 @@ create demo 666"
 
     statx_speaks
     for it in misaligned odirect; do
-        AIO_FAULT='fcntl@1=EIO' AIO_DIOALIGN='0 0' under otherfs.so "$it" demo
+        AIO_FAULT='fcntl@1=EIO' AIO_DIOALIGN='0 0' under fault.so "$it" demo
         assert_error "$it: fcntl demo: $eio"
     done
 }
@@ -993,7 +990,7 @@ create new 666"
     same status "$status" 1
     assert_error 'is-it-async: buffered write demo: File too large'
     for word in 4=1 6=1; do     # the magic number, incompat_features
-        AIO_WATCH_RING=$word under watch.so is-it-async demo
+        AIO_WATCH_RING=$word under fault.so is-it-async demo
         same status "$status" 1
         assert_error "is-it-async: the ring of events: Protocol error"
     done
@@ -1165,15 +1162,15 @@ depth     IOPS   gain  calls  CPU us (a request)"
     table
     statx_speaks
     for said in '512 4096 4096' '4096 512 4096' '8 512 512'; do
-        AIO_DIOALIGN=${said% *} under otherfs.so queue-depth demo 1000
+        AIO_DIOALIGN=${said% *} under fault.so queue-depth demo 1000
         same status "$status" 1
         [[ $stderr == "queue-depth: BLOCK_SIZE 1000: demo wants a multiple of \
 ${said##* }" ]]
     done
-    AIO_DIOALIGN='8 12288' under otherfs.so queue-depth demo 24576 1
+    AIO_DIOALIGN='8 12288' under fault.so queue-depth demo 24576 1
     same status "$status" 1
     assert_error 'queue-depth: demo: 4194304 is no multiple of the alignment'
-    AIO_DIOALIGN='0 0' under otherfs.so queue-depth demo 1000 1
+    AIO_DIOALIGN='0 0' under fault.so queue-depth demo 1000 1
     same status "$status" 0
     assert_line 'O_DIRECT: not here, going on through the page cache'
 }
@@ -1209,8 +1206,7 @@ places() {
 
 @test "where io_submit takes one at a time queue-depth goes on with the next" {
     truncate -s 4G holes
-    ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so:\
-$root/tests/helpers/trace.so" AIO_TRACE=trace 'AIO_FAULT=io_submit@*=short=1' \
+    ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so" AIO_TRACE=trace 'AIO_FAULT=io_submit@*=short=1' \
         "$root/$chapter/queue-depth" holes 4096 1
     same status "$status" 0
     trace=$(<trace)
@@ -1228,7 +1224,7 @@ $root/tests/helpers/trace.so" AIO_TRACE=trace 'AIO_FAULT=io_submit@*=short=1' \
     # Depth 1 is over after two requests. Depth 2 is told that the context is
     # full, with one of its two in flight.
     AIO_FAULT='io_submit@3=short=1 io_submit@4=EAGAIN' \
-        AIO_WATCH_AT='1 sleep 0.01' under watch.so queue-depth demo 4096 1
+        AIO_WATCH_AT='1 sleep 0.01' under fault.so queue-depth demo 4096 1
     same status "$status" 0
     while next; do
         assert_status 0

@@ -8,11 +8,11 @@ load helpers/common
 load helpers/probe
 chapter=06-vectored
 
-# probe-6 asks and measures; watch.so notes what a program does.
+# probe-6 asks and measures; fault.so notes what a program does.
 setup_file() {
     local errno folder question helpers=$BATS_TEST_DIRNAME/helpers
 
-    cp "$helpers/probe" "$helpers/probe-6" "$helpers/watch.so" \
+    cp "$helpers/probe-call" "$helpers/probe-6" "$helpers/fault.so" \
         "$BATS_FILE_TMPDIR"
     # In $reason_EIO ... is what the programs' C library says for them.
     for errno in EACCES EAGAIN EFBIG EINVAL EIO ENAMETOOLONG ENOENT ENOMEM \
@@ -47,18 +47,16 @@ probe() { "$BATS_FILE_TMPDIR/probe-6" "$@"; }
 # answers QUESTION TEXT: the whole of what probe-6 said.
 answers() { same "answer" "$(<"$BATS_FILE_TMPDIR/$1")" "$2"; }
 
-# watched [-N] NAME [ARGUMENT...]: as program, with watch.so, which looks at
+# watched [-N] NAME [ARGUMENT...]: as program, with fault.so, which looks at
 # AIO_WATCH, AIO_WATCH_AT and AIO_WATCH_RING.
 watched() {
-    local preload=$BATS_FILE_TMPDIR/watch.so expected=
+    local preload=$BATS_FILE_TMPDIR/fault.so expected=
 
     if [[ $1 =~ ^-[0-9]+$ ]]; then
         expected=${1#-}
         shift
     fi
-    ended 60 \
-        LD_PRELOAD="${AIO_FAULT:+$root/tests/helpers/fault.so:}$preload" \
-        "$root/$chapter/$1" "${@:2}"
+    ended 60 "LD_PRELOAD=$preload" "$root/$chapter/$1" "${@:2}"
     same "status of $1" "$status" "${expected:-$status}"
 }
 
@@ -924,7 +922,7 @@ ${line/src/dst}"
     AIO_WATCH_AT='4 kill -HUP $PPID' ended 60 bash -c '
         trap "" HUP
         LD_PRELOAD=$1 exec "$2" src dst 2 4096' bash \
-        "$BATS_FILE_TMPDIR/watch.so" "$root/$chapter/aio-copy"
+        "$BATS_FILE_TMPDIR/fault.so" "$root/$chapter/aio-copy"
     same status "$status" 0
     cmp src dst
 }

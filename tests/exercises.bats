@@ -149,11 +149,11 @@ Hint 1: "*"
 
     for program in 02-single-write/single-write 03-batch-submit/batch-submit \
         04-odirect/odirect 05-eventfd/eventfd 06-vectored/vectored; do
-        ended 20 "LD_PRELOAD=$root/tests/helpers/late.so" \
+        ended 20 "LD_PRELOAD=$root/tests/helpers/fault.so" AIO_LATE=newest \
             "$root/$program" demo.dat
         same "status of $program" "$status" 0
     done
-    ended 20 "LD_PRELOAD=$root/tests/helpers/late.so" \
+    ended 20 "LD_PRELOAD=$root/tests/helpers/fault.so" AIO_LATE=newest \
         "$root/06-vectored/aio-copy" "$root/TUTORIAL.md" copy
     same "status of aio-copy" "$status" 0
     cmp copy "$root/TUTORIAL.md"

@@ -14,7 +14,7 @@
  * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so, a disk that
  *         takes its time, and does the newest request first; then
  *         grep -a block demo.dat
- * Read:   02-single-write/README.md, line 50 (The code that matters) on what
+ * Read:   02-single-write/README.md, line 51 (The code that matters) on what
  *         you may touch after io_submit();
  *         03-batch-submit/README.md, line 24 (The idea)
  * Check:  make exercise-3.3

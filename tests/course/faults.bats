@@ -1,6 +1,6 @@
-# The fault helper (helpers/fault.c): each thing it can do to a call, and
-# that a spec it cannot follow is never passed over in silence; and within.c,
-# which starts programs for all tests.
+# What is preloaded into programs (helpers/preload.c): each thing that it can
+# do to a call, and that a spec it cannot follow is never passed over in
+# silence; and within.c, which starts programs for all tests.
 #
 # shellcheck disable=SC2034,SC2154 # set by and for bats and helpers/common
 
@@ -174,12 +174,12 @@ getpid: 0"
 @test "short= for io_submit and io_getevents: fewer requests, fewer events" {
     chapter=03-batch-submit
     with 'io_submit@*=short=1' -0 batch-submit file 64 8
-    assert_line 'io_submit: 64 calls'
-    assert_line 'io_getevents: 8 calls'
+    assert_line 'io_submit calls: 64'
+    assert_line 'io_getevents calls: 8'
     with 'io_getevents@*=short=1' -0 batch-submit file 64 8
-    assert_line 'io_getevents: 64 calls'
+    assert_line 'io_getevents calls: 64'
     with 'io_submit@1=short=3' -0 batch-submit file 8 8
-    assert_line 'io_submit: 2 calls'
+    assert_line 'io_submit calls: 2'
 }
 
 @test "res= changes the first event's res" {
@@ -200,7 +200,42 @@ getpid: 0"
     [[ $stderr == *"Resource temporarily unavailable" ]] ||
         same stderr "$stderr" "...Resource temporarily unavailable"
     with 'io_submit@1=short=1' -0 batch-submit-libaio file 8 8
-    assert_line 'io_submit: 2 calls'
+    assert_line 'io_submit calls: 2'
+}
+
+@test "late requests are done, the newest first, with libaio as without" {
+    local name
+
+    chapter=03-batch-submit
+    for name in batch-submit batch-submit-libaio; do
+        [[ -x $root/$chapter/$name ]] || continue       # there is no libaio
+        rm -f log
+        AIO_LATE=newest AIO_WATCH=log AIO_FAULT='io_submit@1=short=3' \
+            program -0 "$name" file 9 4
+        same "what $name is given" "$(head -n 3 log)" "\
+submit 1:0:4096 1:4096:4096 1:8192:4096
+submit 1:12288:4096
+reap 1"
+        same blocks "$(grep -ao 'block [0-9]' file | tr -dc 0-9)" 012345678
+    done
+}
+
+@test "a call is seen by each name that it has, aio_read64 as well" {
+    local name source=$root/07-posix-aio/posix-aio.c
+
+    for name in 32 64; do
+        # shellcheck disable=SC2086 # several words each
+        ${CC:-cc} $CPPFLAGS $CFLAGS -D_FILE_OFFSET_BITS=$name -o posix-aio \
+            "$source" -pthread -lrt
+        ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so" \
+            AIO_TRACE=trace.$name AIO_FAULT_LOG=log.$name ./posix-aio file
+        same status "$status" 0
+    done
+    [[ $(<trace.64) == *'aio_read file'*'left: 0 contexts, 0 desc'* ]]
+    same "what is seen" "$(grep -v suspend trace.64)" \
+        "$(grep -v suspend trace.32)"
+    same "what is counted" "$(grep -v 'suspend\|error' log.64)" \
+        "$(grep -v 'suspend\|error' log.32)"
 }
 
 @test "the log says how often each call was made" {

@@ -24,7 +24,7 @@ check() {
             "calls of pwrite: $(calls pwrite), of write: $(calls write)"
 
     situation 'The same, on a disk that takes its time:'
-    AIO_FAULT='io_submit@1=short=3' late=yes watch=yes run demo.dat
+    AIO_FAULT='io_submit@1=short=3' late=newest watch=yes run demo.dat
     expect_success
     expect_same demo.dat expected 512
     (($(most_in_flight) <= 8)) ||

@@ -19,7 +19,7 @@ check() {
     expect_line 'in flight: at most 4 of 4'
 
     situation 'On a disk that takes its time, and does the newest block first:'
-    late=yes watch=yes run demo.txt 4
+    late=newest watch=yes run demo.txt 4
     expect_success
     expect_line 'lines: 20000'
     expect_window 4 27

@@ -3,7 +3,7 @@ name=3-one-buffer
 chapter=03-batch-submit
 kind='find the bug'
 title='a buffer that is used again too early'
-reason='*late.so*expected: demo.dat*in block 0*got: *there: "block *'
+reason='*AIO_LATE=newest*expected: demo.dat*in block 0*got: *there: "block *'
 
 check() {
     blocks 20 512 >expected
@@ -17,7 +17,7 @@ check() {
         fail '4 requests in flight' "at most $(most_in_flight)"
 
     situation 'On a disk that takes its time:'
-    late=yes watch=yes run demo.dat
+    late=newest watch=yes run demo.dat
     expect_success
     expect_same demo.dat expected 512
     expect_output 'blocks: 20'
@@ -29,7 +29,7 @@ check() {
     expect_same demo.dat expected 512
 
     situation 'There, with one event at a time:'
-    AIO_FAULT='io_getevents@*=short=1 io_getevents@2=EINTR' late=yes \
+    AIO_FAULT='io_getevents@*=short=1 io_getevents@2=EINTR' late=newest \
         run demo.dat
     expect_success
     expect_same demo.dat expected 512

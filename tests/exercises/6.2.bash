@@ -25,7 +25,7 @@ check() {
     expect_calls io_getevents 0
 
     situation 'On a slow disk the ring is empty, and it has to wait:'
-    late=yes run demo.dat 300
+    late=newest run demo.dat 300
     expect_success
     expect_line 'requests: 300, calls of io_getevents: *' \
         'requests: 300, calls of io_getevents: (any number)'

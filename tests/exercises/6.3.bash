@@ -84,7 +84,7 @@ check() {
     expect_one_sync
 
     situation 'A disk that takes its time, with a window of 3:'
-    AIO_FAULT='io_getevents@2=EINTR io_submit@*=short=1' late=yes \
+    AIO_FAULT='io_getevents@2=EINTR io_submit@*=short=1' late=newest \
         watch=yes run demo.dat 10 3
     expect_success
     records 10 >expected

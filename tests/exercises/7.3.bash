@@ -12,11 +12,10 @@ handled() {
     # What the handlers call is seen with the helper only: show it, too.
     try=${given:+$given$'\n    '}${AIO_FAULT:+AIO_FAULT=\'$AIO_FAULT\' }
     try+=$'HANDLER_LOG=/dev/stderr \\\n        '
-    try+="LD_PRELOAD='tests/helpers/handler.so${AIO_FAULT:+ \
-tests/helpers/fault.so}' "$'\\\n        '"$chapter/exercises/$name $*"
+    try+=$'LD_PRELOAD=tests/helpers/fault.so \\\n        '
+    try+="$chapter/exercises/$name $*"
     : >"$work/handler"
-    EXERCISE_PRELOAD="${EXERCISE_PRELOAD-} $root/tests/helpers/handler.so" \
-        HANDLER_LOG=$work/handler run "$@"
+    HANDLER_LOG=$work/handler run "$@"
     unsafe=$(sed -n 's/^unsafe //p' "$work/handler" | sort -u)
     [[ -z $unsafe ]] ||
         fail 'no call in the handler that is not async-signal-safe' \
@@ -50,8 +49,6 @@ write_when_asleep() {
 check() {
     local unsafe offset lines='' handlers writer
 
-    [[ -e $root/tests/helpers/handler.so ]] ||
-        fail 'tests/helpers/handler.so is built' 'no such file: make'
     given 'seq 10000 | head -c 40000 >demo.txt'
     for ((offset = 0; offset < 36864; offset += 4096)); do
         lines+="at $offset: 4096 bytes"$'\n'

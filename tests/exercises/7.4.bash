@@ -20,12 +20,8 @@ six.txt: 6 bytes'
     expect_calls aio_read 0
 
     situation 'Four files, and of each request aio_error() is asked first:'
-    rm -f "$work/masks"
-    export MASKS_LOG=$work/masks
-    EXERCISE_PRELOAD="${EXERCISE_PRELOAD-} $root/tests/helpers/masks.so" \
-        run six.txt one.txt six.txt one.txt
-    unset MASKS_LOG
-    ! grep -q aio_return "$work/masks" ||
+    watch=all run six.txt one.txt six.txt one.txt
+    ! grep -q aio_return "$work/watch" ||
         fail 'aio_error() before aio_return(): only what is over has a result' \
             'aio_return() of a request that aio_error() was not asked about'
 

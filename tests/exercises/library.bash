@@ -135,9 +135,9 @@ given=''
 
 # run [ARGUMENT...]: runs the program. Ahead of it, as needed:
 #     AIO_FAULT='SPEC...'   calls fail; see tests/helpers/fault.c
-#     late=yes              requests are done late, and the newest first; see
+#     late=newest           requests are done late, and the newest first; see
 #                           tests/helpers/late.c for late=oldest|idle|stall
-#     watch=yes             notes requests in $work/watch; see watch.c there,
+#     watch=yes             notes requests in $work/watch; see trace.c there,
 #                           also for watch=all
 #     file_limit=KIB        no file may get longer
 #     input=FILE            its standard input
@@ -150,9 +150,6 @@ run() {
     local out=$work/out err=$work/err readers='' pipe='' child tries=0 alive=''
 
     runs=$((runs + 1)) status=
-    # fault.so first: it counts what the program itself calls.
-    [[ -z ${watch-} ]] || preload+=" tests/helpers/watch.so"
-    [[ -z ${late-} ]] || preload+=" tests/helpers/late.so"
     explain "$@"
     : >"$work/calls"
     [[ -z ${watch-} ]] || : >"$work/watch"
@@ -179,7 +176,7 @@ run() {
         export AIO_FAULT AIO_FAULT_LOG=$work/calls
         [[ -z ${watch-} ]] || export AIO_WATCH=$work/watch
         [[ ${watch-} != all ]] || export AIO_WATCH_MORE=1
-        [[ ${late-yes} == yes ]] || export AIO_LATE=$late
+        [[ -z ${late-} ]] || export AIO_LATE=$late
         # shellcheck disable=SC2086 # several words
         LD_PRELOAD="${EXERCISE_PRELOAD-} ${preload//tests\//$root/tests/}" \
             exec ${EXERCISE_UNDER-} "$work/$name" "$@"
@@ -227,14 +224,9 @@ explain() {
         first+="AIO_FAULT='${faults[*]}' "
         ((${#first} < 42)) || first+=$'\\\n    '
     fi
-    [[ ${late-yes} == yes ]] || first+="AIO_LATE=$late "
-    case ${AIO_FAULT:+fault}${late:+late} in
-    fault) first+='LD_PRELOAD=tests/helpers/fault.so ' ;;
-    late) first+='LD_PRELOAD=tests/helpers/late.so ' ;;
-    faultlate)
-        first+="LD_PRELOAD='tests/helpers/fault.so tests/helpers/late.so' "
-        ;;
-    esac
+    [[ -z ${late-} ]] || first+="AIO_LATE=$late "
+    [[ -z ${AIO_FAULT-}${late-} ]] ||
+        first+='LD_PRELOAD=tests/helpers/fault.so '
     command=$chapter/exercises/$name${*:+ $*}${input:+ <$input}
     if ((${#first} + ${#command} > 70)); then
         first+=$'\\\n        '
@@ -408,7 +400,7 @@ most_in_flight() {
     END { print most + 0 }' "$work/watch"
 }
 
-# expect_window DEPTH NR: the last run with late=yes watch=yes did never wait
+# expect_window DEPTH NR: the last run with late=newest watch=yes did never wait
 # for more than one of DEPTH requests, as long as some of NR were left.
 expect_window() {
     local least
@@ -441,7 +433,7 @@ expect_aligned() {
             "$(trace)"
 }
 
-# expect_direct N: the last run (not with late=yes) opened N files with
+# expect_direct N: the last run (not with late=newest) opened N files with
 # O_DIRECT (as expect_calls has it), and did not take that back.
 expect_direct() {
     expect_calls open:direct "$1"

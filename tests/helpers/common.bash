@@ -39,8 +39,8 @@ teardown() {
 # program [-N] NAME [ARGUMENT...]
 #     Runs a program of the chapter, at most 60 s. Output is in $output and
 #     $lines, errors in $stderr, the status in $status; it must be N if -N is
-#     given. With AIO_FAULT set it runs under the fault helper (fault.c), or
-#     with AIO_TRACE under trace.c.
+#     given. With AIO_FAULT set, or another variable of fault.so (preload.c),
+#     it runs under that.
 program() {
     local expected='' faulty=()
 
@@ -48,10 +48,9 @@ program() {
         expected=${1#-}
         shift
     fi
-    [[ -z ${AIO_FAULT-} ]] ||
+    [[ -z ${AIO_FAULT-}${AIO_TRACE-}${AIO_LATE-}${AIO_DIOALIGN-} &&
+        -z ${AIO_WATCH-}${AIO_WATCH_AT-}${AIO_WATCH_RING-} ]] ||
         faulty=("LD_PRELOAD=$root/tests/helpers/fault.so")
-    [[ -z ${AIO_TRACE-} ]] ||
-        faulty=("LD_PRELOAD=$root/tests/helpers/trace.so")
     ended 60 "${faulty[@]}" "$root/$chapter/$1" "${@:2}"
     [[ $status == "${expected:-$status}" ]] || {
         echo "$1 ended with status $status, expected was $expected"
@@ -61,7 +60,7 @@ program() {
 }
 
 # traced NAME [ARGUMENT...]
-#     A run of the program that succeeds, under trace.c. It leaves nothing
+#     A run of the program that succeeds, with AIO_TRACE. It leaves nothing
 #     behind. All that it asked of the kernel before is in $trace.
 traced() {
     rm -f "$BATS_TEST_TMPDIR/trace"

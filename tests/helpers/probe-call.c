@@ -1890,6 +1890,21 @@ static int delayed(const char *path)
     return EXIT_SUCCESS;
 }
 
+/* A buffered write with RWF_DSYNC: the call itself waits for the disk. */
+static void event_dsync(void)
+{
+    aio_context_t ctx = the_context();
+    int fd = file("", O_WRONLY);
+    struct iocb iocb = request(IOCB_CMD_PWRITE, fd, "durable", 7);
+
+    iocb.aio_rw_flags = 2; /* RWF_DSYNC */
+    must_submit(ctx, iocb);
+    printf("done by io_submit: %s\n", ring_of(ctx)->tail == 1 ? "yes" : "no");
+    printf("parts that are in the page cache only: ");
+    delayed("call.file");
+    print_next(ctx);
+}
+
 static const struct question {
     const char *name;
     void (*ask)(void);
@@ -1963,6 +1978,7 @@ static const struct question {
     Q(getevents_stopped),
     Q(pgetevents_stopped),
     Q(iocb_device),
+    Q(event_dsync),
     Q(setup_no_memory),
     Q(setup_takes_all),
     Q(destroy_unmaps),
