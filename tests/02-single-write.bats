@@ -850,6 +850,12 @@ res EFAULT"
     fact event_no_address EFAULT
 }
 
+@test "a buffered write with RWF_DSYNC waits for the disk inside io_submit" {
+    fact event_dsync "done by io_submit: yes
+parts that are in the page cache only: 0
+res 7"
+}
+
 @test "a buffer whose second page is bad: the first is transferred, res 4096" {
     fact event_second_page "res 4096
 res 4096"

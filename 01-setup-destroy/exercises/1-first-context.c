@@ -11,8 +11,8 @@
  *         "aio-nr A and N more are over aio-max-nr M" with the numbers that
  *         are in /proc/sys/fs then (and any advice you like behind them).
  * Try:    ./1-first-context 4000000
- * Read:   01-setup-destroy/README.md, line 49 (The code that matters);
- *         01-setup-destroy/README.md, line 148 (What can go wrong);
+ * Read:   01-setup-destroy/README.md, line 50 (The code that matters);
+ *         01-setup-destroy/README.md, line 150 (What can go wrong);
  *         01-setup-destroy/setup-destroy.c, whose functions are yours to copy
  * Check:  make exercise-1.1
  *

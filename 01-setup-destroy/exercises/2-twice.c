@@ -7,7 +7,7 @@
  * Task:   Have each round make a context of its own, and destroy it.
  * Output: "round N: made and destroyed" for each round, status 0. If a call
  *         fails: status 1, and on stderr "2-twice: CALL: reason".
- * Read:   01-setup-destroy/README.md, line 148 (What can go wrong);
+ * Read:   01-setup-destroy/README.md, line 150 (What can go wrong);
  *         01-setup-destroy/setup-destroy.c
  * Check:  make exercise-1.2
  *

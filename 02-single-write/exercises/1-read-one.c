@@ -13,8 +13,8 @@
  *             "64 bytes at 0: none, the end of the file"
  *         If the event brings an error: status 1, and on stderr
  *         "1-read-one: IOCB_CMD_PREAD FILE: reason".
- * Read:   02-single-write/README.md, line 50 (The code that matters);
- *         02-single-write/README.md, line 274 (A read at the end of the file:
+ * Read:   02-single-write/README.md, line 51 (The code that matters);
+ *         02-single-write/README.md, line 278 (A read at the end of the file:
  *         error, or zero bytes?);
  *         02-single-write/single-write.c
  * Check:  make exercise-2.1

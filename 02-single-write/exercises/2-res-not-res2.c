@@ -10,7 +10,7 @@
  *         with the text for that error. If only a part is written, the same
  *         with EIO as the error; what stands before ": reason" is yours.
  * Try:    (ulimit -f 0; ./2-res-not-res2 demo.txt)
- * Read:   02-single-write/README.md, line 50 (The code that matters);
+ * Read:   02-single-write/README.md, line 51 (The code that matters);
  *         02-single-write/single-write.c
  * Check:  make exercise-2.2
  *

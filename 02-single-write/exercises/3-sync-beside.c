@@ -11,7 +11,7 @@
  *         and on stderr "3-sync-beside: IOCB_CMD_PWRITE FILE: reason", or
  *         the same with IOCB_CMD_FDSYNC. A write that is not whole counts as
  *         failed, with EIO; what stands before ": reason" is yours then.
- * Read:   02-single-write/README.md, line 329 (The write has completed. Pull
+ * Read:   02-single-write/README.md, line 341 (The write has completed. Pull
  *         the plug: is the data there?);
  *         02-single-write/durable-write.c
  * Check:  make exercise-2.3
