@@ -11,7 +11,7 @@
  *         a signal. No sleeping for some time: that is spinning, slowly.
  * Output: "read: N bytes", status 0, as before. A wait that fails ends it
  *         with status 1 and "1-spin: aio_suspend: reason".
- * Read:   07-posix-aio/README.md, line 65 (The code that matters);
+ * Read:   07-posix-aio/README.md, line 70 (The code that matters);
  *         07-posix-aio/posix-aio.c
  * Check:  make exercise-7.1
  *

@@ -8,7 +8,7 @@
  * Output: "read: N bytes", status 0. When the read fails, status 1 and
  *         "2-perror: aio_read FILE: reason".
  * Try:    mkdir folder; ./2-perror folder
- * Read:   07-posix-aio/README.md, line 65 (The code that matters);
+ * Read:   07-posix-aio/README.md, line 70 (The code that matters);
  *         07-posix-aio/posix-aio.c
  * Check:  make exercise-7.2
  *
