@@ -782,9 +782,14 @@ lio_listio: 0
     assert_line 'the pipe is read: 0'
 }
 
+@test "a write to a pipe that is partly done: cut short on musl, goes on on glibc" {
+    probe cancels
+    assert_line "running: $(on AIO_NOTCANCELED AIO_ALLDONE)"
+    assert_line "it wrote: $(on 'it goes on' 'a part')"
+}
+
 @test "aio_cancel changes no field of a request" {
     probe cancels
-    assert_line "running: $(on AIO_NOTCANCELED AIO_CANCELED)"
     assert_line 'its fields: the same'
 }
 
