@@ -214,8 +214,8 @@ static long long seconds(const struct made *made, long time, long *nanoseconds)
         *nanoseconds = (long)((long long *)time)[1];
         return ((long long *)time)[0];
     }
-    *nanoseconds = ((struct timespec *)time)->tv_nsec;
-    return ((struct timespec *)time)->tv_sec;
+    *nanoseconds = ((long *)time)[1]; /* whatever time_t is here */
+    return ((long *)time)[0];
 }
 
 static void note_time(const struct made *made, long time)
@@ -448,7 +448,7 @@ void trace_timerfd(struct made *made)
     if (more && (int)made->result == 0 && (int)made->args[1] == 0)
         watch_time(made, "timer",
                    made->args[2] +
-                       (time64(made) ? 16 : sizeof(struct timespec)));
+                       (time64(made) ? 16 : 2 * sizeof(long)));
 }
 
 void trace_setitimer(struct made *made)
