@@ -447,8 +447,7 @@ void trace_timerfd(struct made *made)
 {
     if (more && (int)made->result == 0 && (int)made->args[1] == 0)
         watch_time(made, "timer",
-                   made->args[2] +
-                       (time64(made) ? 16 : 2 * sizeof(long)));
+                   made->args[2] + (time64(made) ? 16 : 2 * sizeof(long)));
 }
 
 void trace_setitimer(struct made *made)
