@@ -644,11 +644,12 @@ aio_return: 1"
 }
 
 @test "exercise 7.4 and its solution wait with all signals blocked, too" {
-    local source cc
+    local source
 
-    read -r cc _ <<<"$build"
     for source in exercises solutions; do
-        "$cc" "$root/$chapter/$source/4-which-failed.c" -o "$source"
+        # shellcheck disable=SC2086 # the compiler and its flags
+        $build "$root/$chapter/$source/4-which-failed.c" -o "$source" \
+            -pthread -lrt
         echo 12345 >six.txt
         run -0 env LD_PRELOAD="$root/tests/helpers/fault.so" \
             AIO_WATCH="log.$source" AIO_WATCH_MORE=1 "./$source" six.txt
