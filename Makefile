@@ -98,7 +98,8 @@ tests/helpers/posix-probe: tests/helpers/posix-probe.h
 tests/helpers/posix-signals: tests/helpers/posix-probe.h
 
 # What is preloaded into programs.
-preload := $(addprefix tests/helpers/,preload.c fault.c late.c trace.c)
+preload := $(addprefix tests/helpers/,preload.c fault.c late.c trace.c \
+        torment.c)
 tests/helpers/fault.so: $(preload) tests/helpers/preload.h Makefile \
         tests/.built-with
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(hurry) $(warnings) $(LDFLAGS) -shared \
@@ -171,7 +172,7 @@ demos := demo $(addprefix demo,.dat .dst .fifo .link .new .reads .src .txt)
 
 clean:                          # removes what was built and left over
 	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))
-	@rm -f $(helpers) tests/.built-with
+	@rm -f $(helpers) tests/helpers/*.so tests/.built-with
 	@rm -f $(demos) book.md book.html
 	@rm -rf tests/.scratch.*
 
