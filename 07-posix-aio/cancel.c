@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { REQUESTS = 3 };
@@ -106,29 +107,11 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
 static void wait_for(const struct aiocb *aiocb)
 {
     const struct aiocb *const list[1] = { aiocb };
+    const struct timespec limit = { 10, 0 }; /* seconds */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
             err(1, "aio_suspend");
-}
-
-/* How a request ended. It must be done: both calls are useless before. */
-static void check(struct aiocb *aiocb, const char *call, const char *path)
-{
-    int error = aio_error(aiocb);  /* returned: errno is not set */
-    ssize_t n = aio_return(aiocb); /* once for each request */
-
-    if (error != 0) {
-        errno = error;
-        err(1, "%s %s", call, path);
-    }
-    if (n == -1)
-        err(1, "aio_return");
-    if ((size_t)n != aiocb->aio_nbytes) {
-        errno = EIO;
-        err(1, "%s %s: only %zd of %zu bytes", call, path, n,
-            aiocb->aio_nbytes);
-    }
 }
 
 /*
@@ -178,8 +161,12 @@ static void write_and_cancel(int fd)
     if (aio_write(&writing) == -1)
         err(1, "aio_write %s", path);
     wait_for(&writing);
+    errno = aio_error(&writing);
+    if (errno != 0)
+        err(1, "aio_write %s", path);
     cancel("done", fd, &writing);
-    check(&writing, "aio_write", path);
+    printf("  aio_error %d, aio_return %zd\n", aio_error(&writing),
+           aio_return(&writing));
     cancel("all of FILE", fd, NULL);
 }
 

@@ -1,11 +1,10 @@
 /*
  * fsync.c - writes that are on the disk, in the right order
  *
- * aio_fsync() queued right behind a write to FILE covers that write: unlike
- * IOCB_CMD_FDSYNC of Linux AIO, which may run ahead of it, it begins when the
- * requests that were queued for the descriptor before it are done. A full
- * pipe, where a write takes as long as we want, proves it; and that it does
- * not wait for what was queued for a copy of the descriptor.
+ * aio_fsync() right behind a write to FILE covers that write, unlike
+ * IOCB_CMD_FDSYNC of Linux AIO: it begins when all is done that was queued for
+ * the descriptor before it. A full pipe, where a write takes as long as we
+ * want, proves it; and that what was queued for a copy does not count.
  *
  * Build:  cc -o fsync fsync.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./fsync FILE
@@ -73,9 +72,10 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
 static void wait_for(const struct aiocb *aiocb)
 {
     const struct aiocb *const list[1] = { aiocb };
+    const struct timespec limit = { 10, 0 }; /* seconds */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, NULL) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
             err(1, "aio_suspend");
 }
 
@@ -110,9 +110,8 @@ static void write_durably(int fd, char *text, off_t offset, int op)
     if (aio_fsync(op, &syncing) == -1)
         err(1, "aio_fsync %s", path);
 
-    /* Each must be checked: a sync says nothing of a write that failed. And
-     * waited for: if the sync fails, POSIX does not promise that the write
-     * is over. */
+    /* A sync says nothing of a write that failed; and if the sync fails,
+     * POSIX does not promise that the write is over. So look at both. */
     wait_for(&syncing);
     wait_for(&writing);
     check(&writing, "aio_write", path);
@@ -121,23 +120,11 @@ static void write_durably(int fd, char *text, off_t offset, int op)
            op == O_DSYNC ? "O_DSYNC" : "O_SYNC", strlen(text));
 }
 
-/* How a request stands. */
-static const char *state(const struct aiocb *aiocb)
-{
-    int error = aio_error(aiocb);
-
-    return error == EINPROGRESS ? "under way"
-           : error == 0         ? "done"
-                                : strerror(error);
-}
-
 /* The write of a byte into a full pipe cannot end: which sync waits for it? */
 static void sync_behind_a_write(void)
 {
     static char full[65536], room[65536];
-    const struct timespec limit = { 10, 0 }; /* seconds */
     struct aiocb writing, syncing, of_copy;
-    const struct aiocb *const list[1] = { &of_copy };
     int ends[2], copy, size;
 
     if (pipe(ends) == -1)
@@ -158,13 +145,11 @@ static void sync_behind_a_write(void)
     if (aio_fsync(O_DSYNC, &of_copy) == -1)
         err(1, "aio_fsync pipe");
 
-    /* A limit, for it needs a second thread, and there may be none. */
-    while (aio_suspend(list, 1, &limit) == -1)
-        if (errno != EINTR)
-            err(1, "aio_suspend");
-    printf("pipe is full: write %s\n", state(&writing));
-    printf("  sync of a copy of the descriptor: %s\n", state(&of_copy));
-    printf("  sync of the descriptor: %s\n", state(&syncing));
+    wait_for(&of_copy);
+    printf("pipe is full, write: %s\n", strerror(aio_error(&writing)));
+    printf("  sync of a copy of the descriptor: %s\n",
+           strerror(aio_error(&of_copy)));
+    printf("  sync of the descriptor: %s\n", strerror(aio_error(&syncing)));
 
     /* Now there is room; and then it turns out that a pipe has no sync. */
     for (ssize_t n; size > 0; size -= n) {
@@ -174,9 +159,9 @@ static void sync_behind_a_write(void)
     }
     wait_for(&syncing);
     wait_for(&writing);
-    printf("pipe is read: write %s\n", state(&writing));
-    printf("  sync of the descriptor: %s\n", state(&syncing));
     check(&writing, "aio_write", "pipe");
+    printf("pipe is read, write: done\n");
+    printf("  sync of the descriptor: %s\n", strerror(aio_error(&syncing)));
 
     if (close(ends[0]) == -1 || close(ends[1]) == -1 || close(copy) == -1)
         err(1, "close pipe");

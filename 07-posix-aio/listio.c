@@ -33,7 +33,7 @@ static struct aiocb *all[ENTRIES] = { &aiocbs[0], NULL, &aiocbs[1], &nop,
 static const char *path;
 
 static void prepare_all(int fd, int letter), wait_for_signal(sigset_t *set);
-static void show(const char *what, int error), show_all(int all_must_succeed);
+static void show(const char *what, int error);
 static int listio_wait(struct aiocb *const list[], int nent);
 static int create(int flags);
 static void wait_for(const struct aiocb *aiocb);
@@ -58,8 +58,7 @@ int main(int argc, char **argv)
     errno = listio_wait(all, ENTRIES);
     if (errno != 0 && errno != EIO) /* EIO: a request says why */
         err(1, "lio_listio");
-    printf("LIO_WAIT: all are done\n");
-    show_all(1);
+    show("LIO_WAIT", 0);
 
     /* Or go on, and be told once, when the last is done. */
     event.sigev_signo = SIGRTMIN;
@@ -71,13 +70,12 @@ int main(int argc, char **argv)
     if (lio_listio(LIO_NOWAIT, all, ENTRIES, &event) == -1)
         err(1, "lio_listio");
     wait_for_signal(&set);
-    show_all(1);
+    show("LIO_NOWAIT", 0);
 
     /* One fails as it is done: the call says that, the requests say which. */
     prepare_all(fd, 'c');
     aiocbs[1].aio_offset = -1;
     show("one has a bad offset", listio_wait(all, ENTRIES));
-    show_all(0);
 
     /* One has no file at all. glibc finds that as late as the other fault.
      * musl refuses the request, and stops there: those behind it are never
@@ -85,7 +83,6 @@ int main(int argc, char **argv)
     prepare_all(fd, 'd');
     aiocbs[1].aio_fildes = -1;
     show("one has no descriptor", listio_wait(all, ENTRIES));
-    show_all(0);
 
     if (close(fd) == -1)
         err(1, "close %s", path);
@@ -139,36 +136,37 @@ static int listio_wait(struct aiocb *const list[], int nent)
 static void wait_for_signal(sigset_t *set)
 {
     const struct timespec limit = { 10, 0 }; /* seconds */
+    const time_t end = time(NULL) + limit.tv_sec;
     siginfo_t info = { .si_code = SI_USER };
 
-    while (info.si_code != SI_ASYNCIO)
+    while (info.si_code != SI_ASYNCIO) {
         if (sigtimedwait(set, &info, &limit) == -1 && errno != EINTR)
             err(1, "sigtimedwait");
-    printf("LIO_NOWAIT: told by one signal, si_value %d\n",
-           info.si_value.sival_int);
+        if (time(NULL) > end)
+            errx(1, "sigtimedwait: other signals only");
+    }
+    printf("told by one signal: si_value %d\n", info.si_value.sival_int);
 }
 
-/* What lio_listio() said of the list. */
+/*
+ * What became of a list: all must be done unless lio_listio() said something
+ * else. After an error some may still be in flight.
+ */
 static void show(const char *what, int error)
 {
     errno = error;
-    if (errno != 0 && errno != EIO && errno != EAGAIN)
+    if (error != 0 && error != EIO && error != EAGAIN)
         err(1, "lio_listio");
-    printf("%s: %s\n", what, errno == 0 ? "0" : strerror(errno));
-}
-
-/* What became of each request. After an error some may be in flight. */
-static void show_all(int all_must_succeed)
-{
+    printf("%s: %s\n", what, error == 0 ? "all are done" : strerror(error));
     for (int i = 0; i < REQUESTS; i++) {
         ssize_t n;
 
         wait_for(&aiocbs[i]);
         errno = aio_error(&aiocbs[i]);
         n = aio_return(&aiocbs[i]);
-        if (all_must_succeed && errno != 0)
+        if (error == 0 && errno != 0)
             err(1, "LIO_WRITE %s", path);
-        if (all_must_succeed && n != BLOCK) {
+        if (error == 0 && n != BLOCK) {
             errno = EIO;
             err(1, "LIO_WRITE %s: only %zd of %d bytes", path, n, BLOCK);
         }
@@ -217,7 +215,6 @@ static void check_output(void)
 }
 
 /* What every program does first; status 2 if its arguments are not right. */
-static void wait_for(const struct aiocb *aiocb);
 static void start(int argc, char **argv, int min, int max)
 {
     const char *first = argc > 1 ? argv[1] : "";

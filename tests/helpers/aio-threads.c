@@ -18,7 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#ifdef __GLIBC__                /* what follows uses its struct aiocb */
+#ifdef __GLIBC__ /* what follows uses its struct aiocb */
 
 /* The requests of one lio_listio(): how many are left, and whom to tell. */
 struct list {
@@ -57,11 +57,11 @@ static void *work(void *argument)
 
     free(argument);
     if (aiocb->aio_lio_opcode == LIO_READ)
-        n = pread(aiocb->aio_fildes, (void *)aiocb->aio_buf,
-                  aiocb->aio_nbytes, aiocb->aio_offset);
+        n = pread(aiocb->aio_fildes, (void *)aiocb->aio_buf, aiocb->aio_nbytes,
+                  aiocb->aio_offset);
     else
-        n = pwrite(aiocb->aio_fildes, (void *)aiocb->aio_buf,
-                   aiocb->aio_nbytes, aiocb->aio_offset);
+        n = pwrite(aiocb->aio_fildes, (void *)aiocb->aio_buf, aiocb->aio_nbytes,
+                   aiocb->aio_offset);
 
     pthread_mutex_lock(&lock);
     aiocb->__return_value = n;
