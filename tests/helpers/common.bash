@@ -21,10 +21,10 @@ setup() {
     # before it is run: half of a test's time. Here is the same, for less. (At
     # exit the line is 1.)
     if declare -F bats_error_trap >/dev/null; then
-        trap 'at=$LINENO; [[ $at == 1 || $BASH_SOURCE == */bats-core/* ||
+        trap '_at=$LINENO; [[ $_at == 1 || $BASH_SOURCE == */bats-core/* ||
             "$BASH_COMMAND $FUNCNAME" == *failed_here* ]] ||
-            at_line=("$at" "${BASH_LINENO[@]}") at_name=("${FUNCNAME[@]}") \
-            at_file=("${BASH_SOURCE[@]}")' DEBUG
+            here_line=("$_at" "${BASH_LINENO[@]}") here_name=("${FUNCNAME[@]}") \
+            here_file=("${BASH_SOURCE[@]}")' DEBUG
         trap 'failed_here; bats_error_trap' ERR
     fi
 }
@@ -35,17 +35,17 @@ failed_here() {
 
     # shellcheck disable=SC2034 # for bats
     BATS_DEBUG_LAST_STACK_TRACE=() BATS_DEBUG_LAST_STACK_TRACE_IS_VALID=1
-    for i in "${!at_name[@]}"; do
+    for i in "${!here_name[@]}"; do
         BATS_DEBUG_LAST_STACK_TRACE+=(
-            "${at_line[i]} ${at_name[i]} ${at_file[i]}")
-        [[ ${at_name[i]} != @("$BATS_TEST_NAME"|setup|teardown) ]] || break
+            "${here_line[i]} ${here_name[i]} ${here_file[i]}")
+        [[ ${here_name[i]} != @("$BATS_TEST_NAME"|setup|teardown) ]] || break
     done
 }
 
 teardown() {
     # A `return 1` of the test itself is no ERR.
     [[ ${BATS_TEST_COMPLETED-}${BATS_DEBUG_LAST_STACK_TRACE_IS_VALID-} ||
-        -z ${at_line-} ]] || failed_here
+        -z ${here_line-} ]] || failed_here
     cd "$root" || return 1
     rm -rf "$scratch"
 }
