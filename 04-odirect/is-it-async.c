@@ -204,7 +204,7 @@ static void try(const char *kind, int opcode, int fd, long long offset)
         state = "still under way";
         picture = "[io_submit]~~~~~~~~~";
     } else if (slept > TRIES / 2) {
-        state = "done, the call has slept";
+        state = "done, the call slept";
         picture = "[io_submit zzzzzzzz]";
     } else if (opcode == IOCB_CMD_FDSYNC) { /* another thread's work */
         state = "done, too quick to tell";

@@ -36,8 +36,9 @@ setup_file() {
     folder=$(mktemp -d "${AIO_TEST_DIR:-$root/tests}/.scratch.XXXXXX")
     cd "$folder" || return
     for question in headers ahead dioalign ring fsync preallocated \
-        end_of_file length_off writes_aligned writes_off part_of_block without_checksums address_512 \
-        extending_pair reasons; do
+        end_of_file length_off writes_aligned writes_off part_of_block \
+        without_checksums address_512 overwrite_512 extending_pair mapped \
+        end_at_once reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
@@ -108,7 +109,8 @@ statx_speaks() {
 }
 
 # throttled N NAME [ARGUMENT...]: a program of the chapter, with N transfers a
-# second to and from the disk: so none is quick. Needs root, and a cgroup.
+# second to and from the disk: so none is quick. False if that can't be had:
+# it takes root, and a cgroup.
 throttled() {
     local n=$1 group file
 
@@ -117,8 +119,7 @@ throttled() {
             ! -e $group/io.pressure && ! -e $group/cgroup.controllers ]] ||
             break
     done
-    [[ $EUID == 0 ]] && mkdir "$group/aio.$$" 2>/dev/null ||
-        skip 'no cgroup can be made to throttle a disk'
+    [[ $EUID == 0 ]] && mkdir "$group/aio.$$" 2>/dev/null || return 1
     group+=/aio.$$
     if [[ -e $group/blkio.throttle.read_iops_device ]]; then
         for file in read write; do
@@ -127,7 +128,7 @@ throttled() {
     else
         echo "$(device) riops=$n wiops=$n" >"$group/io.max" 2>/dev/null || {
             rmdir "$group"
-            skip 'no cgroup can be made to throttle this disk'
+            return 1
         }
     fi
     # shellcheck disable=SC2016 # for the inner shell
@@ -151,6 +152,16 @@ mounted() {
     run --separate-stderr timeout 60 "${enter[@]}" bash -c '
         mount -t "$1" -o "$2" none mounted && cd mounted && "${@:3}"' \
         bash "$@"
+}
+
+# mounted_image IMAGE COMMAND...: the same on an image of a disk.
+mounted_image() {
+    mkdir -p mounted
+    # shellcheck disable=SC2016 # for the inner shell
+    run --separate-stderr timeout 60 unshare --mount bash -c '
+        mount -o loop "$1" mounted || exit 77
+        cd mounted && "${@:2}"' bash "$@"
+    ((status != 77))
 }
 
 # each_fails REASON COMMAND CALL@N=ERRNO...: runs COMMAND once for each, and
@@ -321,12 +332,12 @@ create demo 666"
     assert_line 'io_submit returned: 8 of 8 requests still under way'
 }
 
-@test "on a throttled disk all eight are, and none through the page cache" {
+@test "on a throttled disk that is certain, and none is through the page cache" {
     [[ $fs == ext4 && $direct ]] || return 0
-    throttled 100 odirect demo
+    throttled 20 odirect demo || return 0   # two may go at once
     same status "$status" 0
-    assert_line 'io_submit returned: 8 of 8 requests still under way'
-    AIO_FAULT='open:direct@1=EINVAL' throttled 100 odirect demo
+    assert_line 'io_submit returned: [678] of 8 requests still under way'
+    AIO_FAULT='open:direct@1=EINVAL' throttled 20 odirect demo
     same status "$status" 0
     assert_line 'io_submit returned: 0 of 8 requests still under way'
 }
@@ -731,9 +742,9 @@ parse() {
         *"$kind: still under way "*)
             states[$kind]='under way'
             text='still under way [io_submit]~~~~~~~~~' ;;
-        *"$kind: done, the call has slept "*)
+        *"$kind: done, the call slept "*)
             states[$kind]=slept
-            text='done, the call has slept [io_submit zzzzzzzz]' ;;
+            text='done, the call slept [io_submit zzzzzzzz]' ;;
         *"$kind: done, too quick to tell "*)
             states[$kind]=quick
             text='done, too quick to tell [io_submit ????????]' ;;
@@ -815,10 +826,10 @@ on_tmpfs() {
 
 @test "on a throttled disk is-it-async is certain: who waits has slept" {
     [[ $fs == ext4 && $direct ]] && ! memory_disk || return 0
-    throttled 200 is-it-async demo
+    throttled 200 is-it-async demo || return 0
     same status "$status" 0
     parse
-    same 'what slept' "$(sed -n 's/: done, the call has slept .*//p' \
+    same 'what slept' "$(sed -n 's/: done, the call slept .*//p' \
         <<<"$output")" $'buffered read, not cached\nO_DIRECT write at the end'
     same 'what is under way' "$(sed -n 's/: still under way .*//p' \
         <<<"$output")" "\
@@ -1275,21 +1286,316 @@ places() {
 }
 
 @test "queue-depth measures a disk, names it, and leaves it as it was" {
-    local loop before
-
     truncate -s 1M image
     cp image copy
-    loop=$(losetup --find --show image 2>/dev/null) ||
-        skip "no loop device can be had"
-    program queue-depth "$loop" 4096 2
-    losetup --detach "$loop"
-    same status "$status" 0
-    assert_line "disk $loop: 1048576 bytes, as it was"
+    # shellcheck disable=SC2016 # for the inner shell
+    output=$(on_disk "$PWD/image" bash -c '"$1/queue-depth" "$2" 4096 2' \
+        bash "$root/$chapter") || return 0
+    assert_line 'disk /dev/*: 1048576 bytes, as it was'
     table
     cmp image copy
 }
 
+# ---- would-it-wait ----
+
+# waits FILE: what would-it-wait says, as "KIND|yes", "|no" or "|?".
+waits() {
+    sed -E 's/  +/|/; s/\|does not wait.*/|no/; s/\|would wait.*/|yes/
+        s/\|cannot be asked: .*/|?/' <<<"$output"
+}
+
+@test "RWF_NOWAIT tells which requests would wait inside io_submit" {
+    local write=no hole=yes buffered='[?]'
+
+    program -0 would-it-wait demo
+    assert_stderr ""
+    case $fs in
+    ext4) [[ $direct ]] || return 0 ;;
+    xfs) write=yes buffered='*' ;;  # each write wants a new time stamp
+    *)  # What is cached can be read without a wait, if one can be asked.
+        [[ ! $direct ]] || assert_line 'buffered read  *'
+        return 0 ;;
+    esac
+    output=$(waits)
+    assert_line "buffered write|$buffered"
+    assert_line 'buffered read|no'
+    assert_line 'buffered read, not cached|yes'
+    assert_line 'O_DIRECT read|no'
+    assert_line 'O_DIRECT read beside dirty pages|yes'
+    assert_line "O_DIRECT overwrite|$write"
+    assert_line 'O_DIRECT overwrite beside dirty pages|yes'
+    assert_line "O_DIRECT write, preallocated|$write"
+    assert_line "O_DIRECT write into a hole|$hole"
+    assert_line 'O_DIRECT write at the end|yes'
+    same lines "${#lines[@]}" 10
+}
+
+@test "would-it-wait says so where O_DIRECT or the flag is not taken" {
+    AIO_FAULT='open:direct@1=EINVAL' program -0 would-it-wait demo
+    assert_output 'O_DIRECT: not on this filesystem'
+    AIO_FAULT='io_submit@1=EOPNOTSUPP' program would-it-wait demo
+    [[ ! $direct ]] || assert_line \
+        'buffered write  *cannot be asked: *upported'
+    AIO_FAULT='io_submit@1=EINVAL' program would-it-wait demo
+    [[ ! $direct ]] ||
+        assert_line 'buffered write  *cannot be asked: Invalid argument'
+}
+
+@test "would-it-wait counts what came without a wait, and names errors" {
+    [[ $direct && $fs == @(ext4|xfs) ]] || return 0
+    AIO_FAULT='io_getevents@3=res=4096' program would-it-wait demo
+    assert_line '*does not wait for the first 4096 of 65536 bytes'
+    each_fails "$eio" 'would-it-wait demo' \
+        'io_getevents@1=res=-EIO:RWF_NOWAIT demo' \
+        'io_getevents@1=res=0:RWF_NOWAIT demo'
+    AIO_FAULT='io_submit@1=EAGAIN io_submit@2=EAGAIN' \
+        program -1 would-it-wait demo
+    assert_error "would-it-wait: without RWF_NOWAIT demo: $eio"
+}
+
+# ---- beside-the-cache ----
+
+@test "one after the other O_DIRECT, the page cache and mmap see the same" {
+    program -0 beside-the-cache demo
+    assert_stderr ""
+    [[ $direct ]] || return 0
+    same "in turn" "$(head -n 4 <<<"$output")" "\
+buffered write of a, O_DIRECT read: a
+store of b by mmap, O_DIRECT read: b
+O_DIRECT write of c, load by mmap: c
+O_DIRECT write of d, buffered read: d"
+    same size "$(stat -c %s demo)" 16777216
+}
+
+@test "a store by mmap undoes an O_DIRECT write beside it, and fsync says EIO" {
+    local tries
+
+    [[ $direct && $fs == @(ext4|xfs) ]] && (($(nproc) > 1)) || return 0
+    for tries in {1..5}; do
+        program -0 beside-the-cache demo
+        [[ $output == *'nothing lost'* ]] || break
+    done
+    same "at the same time" "$(tail -n +5 <<<"$output")" "\
+O_DIRECT write of n, and a store of s meanwhile: res 16777216
+the file afterwards: nnnn... and in the last page sooo...
+fsync: $eio"
+    same "in the file" "$(tail -c 4096 demo | head -c 4)" sooo
+    same "in the file" "$(head -c 4 demo)" nnnn
+}
+
+@test "beside-the-cache says so where there is no O_DIRECT, or nothing lost" {
+    AIO_FAULT='open:direct@1=EINVAL' program -0 beside-the-cache demo
+    assert_output 'O_DIRECT: not on this filesystem'
+    on_tmpfs beside-the-cache demo
+    same status "$status" 0
+    [[ $output == 'O_DIRECT: not on'* ]] ||
+        assert_line 'both at the same time: nothing lost in 50 tries'
+}
+
+# ---- torn-write ----
+
+@test "RWF_ATOMIC is refused where nothing is promised, by whoever can't" {
+    program -0 torn-write demo
+    assert_stderr ""
+    [[ $direct ]] || return 0
+    if [[ $output == 'promised never to be torn: nothing'* ]]; then
+        same done "$(grep -c ': done$' <<<"$output")" 0
+        same refused "$(grep -c ': refused' <<<"$output")" 6
+    else
+        assert_line '*, as it should be: done'
+    fi
+    assert_line '*, a read: refused by io_submit: *'
+}
+
+@test "on xfs an atomic write has a length of 2^N, and stands at a multiple" {
+    local image=$BATS_TEST_TMPDIR/image
+
+    # In software, where the disk can't, since Linux 6.16.
+    [[ $EUID == 0 ]] && command -v mkfs.xfs || return 0
+    truncate -s 300M "$image"
+    mkfs.xfs -q "$image" 2>/dev/null || return 0
+    mounted_image "$image" "$root/$chapter/torn-write" demo || return 0
+    same status "$status" 0
+    [[ $output != *'to be torn: nothing'* ]] || return 0
+    assert_line 'promised never to be torn: 4096 to * bytes, out of 1 buffer'
+    same requests "$(tail -n +2 <<<"$output" | sed 's/: Operation not s/: Not s/')" "\
+16384 bytes at 16384, as it should be: done
+16384 bytes at 8192, at no multiple of its length: refused: Invalid argument
+24576 bytes at 0, of no power of two: refused: Invalid argument
+16384 bytes at 16384, out of two buffers: refused: Invalid argument
+16384 bytes at 16384, through the page cache: refused: Not supported
+16384 bytes at 16384, a read: refused by io_submit: Not supported"
+}
+
+@test "torn-write says so where there is no O_DIRECT, or no such statx" {
+    AIO_FAULT='open:direct@1=EINVAL' program -0 torn-write demo
+    assert_output 'O_DIRECT: not on this filesystem'
+    [[ $direct ]] || return 0
+    AIO_FAULT='statx@*=ENOSYS' program -0 torn-write demo
+    assert_line 'promised never to be torn: nothing'
+}
+
+# ---- the buffer, the process, the disk ----
+
+@test "a mapping of the same place is a good buffer for O_DIRECT" {
+    [[ $direct ]] || return 0
+    same "read, write" "$(answer mapped | cut -d ' ' -f 1,2)" '65536 65536'
+}
+
+@test "a read into memory that is read-only says EFAULT in its event" {
+    same "read" "$(answer mapped | cut -d ' ' -f 3)" -14
+}
+
+@test "O_DIRECT overwrites arrive though their process has ended at once" {
+    # By _exit() right after io_submit, and by SIGKILL.
+    same "of 8 blocks" "$(answer end_at_once)" '8 8 '
+}
+
+@test "an overwrite from an address of 512 is not waited for, since Linux 6.5" {
+    local version
+
+    version=$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)
+    [[ $fs == ext4 && $direct && $version == 6.6 ]] && ((memory <= 512)) &&
+        ! memory_disk || return 0
+    same "overwrite" "$(answer overwrite_512)" 'some under way'
+}
+
+# on_disk IMAGE COMMAND...: runs COMMAND with a loop device of that image as
+# its last argument; false if there is none to be had: it takes root.
+on_disk() {
+    local loop
+
+    [[ $EUID == 0 ]] && loop=$(losetup --find --show "$1" 2>/dev/null) ||
+        return 1
+    "${@:2}" "$loop" || true
+    losetup --detach "$loop"
+}
+
+# at_end DISK: what probe-4 says of it; then it becomes read-only, then empty.
+at_end() {
+    {
+        sleep 0.3
+        blockdev --setro "$1"
+        echo
+        sleep 0.3
+        blockdev --setrw "$1"
+        truncate -s 0 image
+        losetup --set-capacity "$1"
+        echo
+    } | "$BATS_FILE_TMPDIR/probe-4" disk "$1"
+}
+
+@test "a block device ends where lseek says: 0 for a read, ENOSPC for a write" {
+    truncate -s 4M image
+    output=$(on_disk "$PWD/image" at_end) || return 0
+    same "at the end" "$(head -n 6 <<<"$output")" "\
+stat 0, lseek 4194304
+read across the end: 4096
+write across the end: 4096
+read at the end: 0
+write at the end: -28
+FDSYNC: 0"
+    assert_line 'a write is under way'
+}
+
+@test "a disk made read-only refuses writes; one that is gone reads as 0" {
+    truncate -s 4M image
+    output=$(on_disk "$PWD/image" at_end) || return 0
+    same "read-only, gone" "$(tail -n 2 <<<"$output")" "\
+read: 65536, write: -1
+read: 0, write: -28"
+}
+
+# survivors [DSYNC=1]: FILE on a disk has a block that is overwritten, one
+# that was allocated, and one behind the end. When the events have come, the
+# disk is copied: what is there?
+survivors() {
+    # shellcheck disable=SC2016 # for the inner shell
+    run --separate-stderr timeout 60 env "$@" unshare --mount bash -c '
+        mkdir disk copied && truncate -s 24M image && mkfs.ext4 -q image &&
+            mount -o loop image disk || exit 77
+        head -c 65536 /dev/zero | tr "\0" o >disk/demo
+        fallocate -o 65536 -l 65536 disk/demo && sync -f disk
+        "$1" three_writes disk/demo && cp image copy
+        mount -o loop copy copied || exit 77
+        for at in 0 65536 131072; do
+            tail -c +$((at + 1)) copied/demo | head -c 1 | tr "\0" 0
+            echo " at $at"
+        done' bash "$BATS_FILE_TMPDIR/probe-4"
+    ((status != 77 && status != 1))
+}
+
+@test "an O_DIRECT write into new space is not durable, an overwrite is" {
+    survivors A= || return 0
+    assert_output "\
+65536
+65536
+65536
+n at 0
+0 at 65536
+ at 131072"
+}
+
+@test "with RWF_DSYNC an O_DIRECT write into new space is durable, too" {
+    survivors DSYNC=1 || return 0
+    assert_output "\
+65536
+65536
+65536
+n at 0
+n at 65536
+n at 131072"
+}
+
+@test "FDSYNC says an error once: tried again, it says 0, and data are lost" {
+    # shellcheck disable=SC2016 # for the inner shell
+    run --separate-stderr timeout 60 unshare --mount bash -c '
+        mkdir small disk && mount -t tmpfs -o size=1M none small &&
+            truncate -s 16M small/image && mkfs.ext4 -q \
+            -E nodiscard,lazy_itable_init=1 -O ^has_journal small/image &&
+            mount -o loop small/image disk || exit 77
+        "$1" sync_errors disk/demo
+        umount disk && mount -o loop small/image disk
+        tail -c 4 disk/demo | tr "\0" 0' bash "$BATS_FILE_TMPDIR/probe-4"
+    ((status != 77 && status != 1)) || return 0
+    same "what it says" "${lines[0]}" \
+        '24 written, syncs: -28 0, of another descriptor: 0'
+    same "the last bytes" "${lines[1]}" 0000
+}
+
+@test "xfs: after cp --reflink an O_DIRECT write must be at 4096" {
+    truncate -s 300M image
+    command -v mkfs.xfs >/dev/null && mkfs.xfs -q image 2>/dev/null || return 0
+    statx_speaks
+    # shellcheck disable=SC2016 # for the inner shell
+    mounted_image image bash -c '
+        head -c 65536 /dev/zero >demo && "$1" dioalign demo &&
+            cp --reflink demo copy && "$1" dioalign demo' \
+        bash "$BATS_FILE_TMPDIR/probe-4" || return 0
+    [[ ${lines[0]} == *' 4096' ]] ||
+        same "offset_align" "${lines[1]##* }" 4096
+}
+
+@test "ext4 without extents: a write into a hole is done by io_submit" {
+    truncate -s 64M image
+    mkfs.ext4 -q -O ^extents,^64bit image 2>/dev/null || return 0
+    mounted_image image "$root/$chapter/is-it-async" demo || return 0
+    assert_line 'O_DIRECT write into a hole: done*'
+    assert_line 'O_DIRECT write, preallocated: not on this filesystem'
+    assert_line 'O_DIRECT overwrite: still under way*'
+}
+
+@test "vfat: addresses must be multiples of the logical block" {
+    truncate -s 64M image
+    command -v mkfs.vfat >/dev/null && mkfs.vfat image >/dev/null || return 0
+    mounted_image image "$root/$chapter/misaligned" demo || return 0
+    assert_line 'address off, within a page: res -22, *'
+}
+
+# ---- all ----
+
 @test "output that does not arrive is a failure" {
     output_must_arrive 'odirect demo' 'misaligned demo.2' \
-        'is-it-async demo.3' 'queue-depth demo.4 4096 1 1'
+        'is-it-async demo.3' 'queue-depth demo.4 4096 1 1' \
+        'would-it-wait demo.5' 'beside-the-cache demo.6' 'torn-write demo.7'
 }

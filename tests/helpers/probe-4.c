@@ -28,9 +28,10 @@
 #include <linux/stat.h>
 #endif
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { BLOCK = 65536 };         /* a multiple of all alignments there are */
+enum { BLOCK = 65536 }; /* a multiple of all alignments there are */
 
 static const char *path = "probe.file";
 
@@ -237,8 +238,8 @@ static const char *first_block(int fd)
         return "unknown";
     if (u.map.fm_mapped_extents == 0)
         return "a hole";
-    return u.map.fm_extents[0].fe_flags & FIEMAP_EXTENT_UNWRITTEN ?
-           "unwritten" : "written";
+    return u.map.fm_extents[0].fe_flags & FIEMAP_EXTENT_UNWRITTEN ? "unwritten"
+                                                                  : "written";
 }
 
 /* A hole, then preallocated, then written by O_DIRECT. */
@@ -263,8 +264,7 @@ static void preallocated(void)
  * They are of 512 bytes, or of whole blocks of a filesystem. One that did not
  * have to sleep may just have been quick: with only_waits it does not count.
  */
-static void prealloc_writes(int fd, char *data, size_t length,
-                            int only_waits)
+static void prealloc_writes(int fd, char *data, size_t length, int only_waits)
 {
     volatile unsigned *ring = (void *)context();
     struct rusage before, after;
@@ -357,8 +357,8 @@ static void end_of_file(void)
 /* Is a length refused that is 16 bytes off? */
 static void length_off(void)
 {
-    long long res = request(IOCB_CMD_PWRITE, new_file(), blocks(2),
-                            BLOCK + 16, 0);
+    long long res = request(IOCB_CMD_PWRITE, new_file(), blocks(2), BLOCK + 16,
+                            0);
 
     puts(res == BLOCK + 16 ? "accepted" : res == -EINVAL ? "refused" : "?");
 }
@@ -395,6 +395,168 @@ static void writes_off(void)
     writes(16);
 }
 
+/* `nr` written blocks, and nothing of them in the cache. */
+static int written_file(int nr)
+{
+    int fd = new_file();
+
+    if (write(fd, blocks(nr), (size_t)nr * BLOCK) != (ssize_t)nr * BLOCK ||
+        fsync(fd) == -1)
+        die("write");
+    return fd;
+}
+
+/* O_DIRECT from and to a mapping of the same place of the same file, and into
+ * memory that is for reading only. */
+static void mapped(void)
+{
+    int fd = written_file(1);
+    char *map = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    char *only = mmap(NULL, BLOCK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                      0);
+
+    if (map == MAP_FAILED || only == MAP_FAILED)
+        die("mmap");
+    printf("%lld ", request(IOCB_CMD_PREAD, fd, map, BLOCK, 0));
+    printf("%lld ", request(IOCB_CMD_PWRITE, fd, map, BLOCK, 0));
+    printf("%lld\n", request(IOCB_CMD_PREAD, fd, only, BLOCK, 0));
+}
+
+/* Overwrites are submitted, and the process ends at once, by _exit() or by
+ * SIGKILL. How many of 8 blocks arrive? */
+static void end_at_once(void)
+{
+    struct iocb iocbs[8];
+    char *data, *seen = blocks(8);
+    int fd = written_file(8), full;
+
+    for (int kill_it = 0; kill_it <= 1; kill_it++) {
+        if (fork() == 0) {
+            data = blocks(8);
+            memset(data, 'A' + kill_it, 8 * BLOCK);
+            for (int i = 0; i < 8; i++)
+                submit(&iocbs[i], IOCB_CMD_PWRITE, fd, data + i * BLOCK, BLOCK,
+                       (long long)i * BLOCK);
+            if (kill_it)
+                kill(getpid(), SIGKILL);
+            _exit(0);
+        }
+        wait(NULL);
+        full = 0;
+        if (pread(fd, seen, 8 * BLOCK, 0) != 8 * BLOCK)
+            die("pread");
+        for (int i = 0; i < 8; i++)
+            full += seen[i * BLOCK] == 'A' + kill_it &&
+                    seen[i * BLOCK + BLOCK - 1] == 'A' + kill_it;
+        printf("%d ", full);
+    }
+    puts("");
+}
+
+/* 20 overwrites from memory that is aligned to 512 only: is one seen under
+ * way when io_submit returns? */
+static void overwrite_512(void)
+{
+    volatile unsigned *ring = (void *)context();
+    int fd = written_file(20), later = 0;
+    char *data = blocks(2) + 512;
+    struct iocb iocb;
+
+    for (int i = 0; i < 20; i++) {
+        submit(&iocb, IOCB_CMD_PWRITE, fd, data, BLOCK, (long long)i * BLOCK);
+        later += ring[2] == ring[3];
+        if (reap().res != BLOCK)
+            die("IOCB_CMD_PWRITE");
+    }
+    puts(later ? "some under way" : "all done");
+}
+
+/* FILE has a block that is written, and one that is allocated. Writes both,
+ * and one at the end, each with the flags. */
+static void three_writes(void)
+{
+    const char *dsync = getenv("DSYNC");
+    int fd = open(path, O_RDWR | O_DIRECT);
+    char *data = memset(blocks(1), 'n', BLOCK);
+    struct iocb iocb, *list[1] = { &iocb };
+
+    if (fd == -1)
+        die("open");
+    for (int i = 0; i < 3; i++) {
+        iocb = (struct iocb){
+            .aio_lio_opcode = IOCB_CMD_PWRITE,
+            .aio_rw_flags = dsync ? RWF_DSYNC : 0,
+            .aio_fildes = fd,
+            .aio_buf = (uintptr_t)data,
+            .aio_nbytes = BLOCK,
+            .aio_offset = (long long)i * BLOCK,
+        };
+        if (syscall(SYS_io_submit, context(), 1L, list) != 1)
+            die("io_submit");
+        printf("%lld\n", (long long)reap().res);
+    }
+}
+
+/* 24 writes through the page cache to a full disk, and what syncs say: of
+ * these, and of a descriptor opened later. */
+static void sync_errors(void)
+{
+    int fd = open(path, O_RDWR | O_CREAT, 0666), later;
+    char *data = blocks(1);
+    long long fine = 0;
+
+    for (int i = 0; i < 24; i++)
+        fine += request(IOCB_CMD_PWRITE, fd, data, BLOCK,
+                        (long long)i * BLOCK) == BLOCK;
+    printf("%lld written, syncs:", fine);
+    for (int i = 0; i < 2; i++)
+        printf(" %lld", request(IOCB_CMD_FDSYNC, fd, NULL, 0, 0));
+    later = open(path, O_RDWR);
+    printf(", of another descriptor: %lld\n",
+           request(IOCB_CMD_FDSYNC, later, NULL, 0, 0));
+}
+
+/* What a block device says at its end, and of its length. */
+static void disk(void)
+{
+    int fd = open(path, O_RDWR | O_DIRECT);
+    volatile unsigned *ring = (void *)context();
+    char *data = blocks(1);
+    struct iocb iocb;
+    struct stat stat;
+    long long size;
+    int later = 0;
+
+    if (fd == -1 || fstat(fd, &stat) == -1)
+        die("open");
+    size = lseek(fd, 0, SEEK_END);
+    printf("stat %lld, lseek %lld\n", (long long)stat.st_size, size);
+    printf("read across the end: %lld\n",
+           request(IOCB_CMD_PREAD, fd, data, BLOCK, size - 4096));
+    printf("write across the end: %lld\n",
+           request(IOCB_CMD_PWRITE, fd, data, BLOCK, size - 4096));
+    printf("read at the end: %lld\n",
+           request(IOCB_CMD_PREAD, fd, data, BLOCK, size));
+    printf("write at the end: %lld\n",
+           request(IOCB_CMD_PWRITE, fd, data, BLOCK, size));
+    printf("FDSYNC: %lld\n", request(IOCB_CMD_FDSYNC, fd, NULL, 0, 0));
+    for (int i = 0; i < 20; i++) {
+        submit(&iocb, IOCB_CMD_PWRITE, fd, data, BLOCK, (long long)i * BLOCK);
+        later += ring[2] == ring[3];
+        reap();
+    }
+    printf("a write is %s\n", later ? "under way" : "done");
+    fflush(stdout);
+
+    /* The test makes the disk read-only, and then shorter, to nothing. */
+    for (int i = 0; i < 2 && getchar() != EOF; i++) {
+        printf("read: %lld, write: %lld\n",
+               request(IOCB_CMD_PREAD, fd, data, BLOCK, 0),
+               request(IOCB_CMD_PWRITE, fd, data, BLOCK, 0));
+        fflush(stdout);
+    }
+}
+
 static void give_up(int sig)
 {
     (void)sig;
@@ -428,14 +590,29 @@ int main(int argc, char **argv)
         const char *question;
         void (*ask)(void);
     } all[] = {
-        { "reasons", reasons }, { "cached", cached }, { "dioalign", dioalign },
-        { "headers", headers }, { "lease", lease }, { "ahead", ahead },
-        { "ring", ring }, { "fsync", fsync_later },
-        { "preallocated", preallocated }, { "end_of_file", end_of_file },
-        { "length_off", length_off }, { "writes_aligned", writes_aligned },
-        { "writes_off", writes_off }, { "part_of_block", part_of_block },
+        { "reasons", reasons },
+        { "cached", cached },
+        { "dioalign", dioalign },
+        { "headers", headers },
+        { "mapped", mapped },
+        { "disk", disk },
+        { "end_at_once", end_at_once },
+        { "overwrite_512", overwrite_512 },
+        { "three_writes", three_writes },
+        { "sync_errors", sync_errors },
+        { "lease", lease },
+        { "ahead", ahead },
+        { "ring", ring },
+        { "fsync", fsync_later },
+        { "preallocated", preallocated },
+        { "end_of_file", end_of_file },
+        { "length_off", length_off },
+        { "writes_aligned", writes_aligned },
+        { "writes_off", writes_off },
+        { "part_of_block", part_of_block },
         { "without_checksums", without_checksums },
-        { "address_512", address_512 }, { "extending_pair", extending_pair },
+        { "address_512", address_512 },
+        { "extending_pair", extending_pair },
     };
 
     if (argc > 2)

@@ -1,0 +1,236 @@
+/*
+ * torn-write.c - all of a write, or nothing of it
+ *
+ * After a power failure a page of 16 KiB may be half old and half new: torn.
+ * Databases therefore write each page twice. A write with RWF_ATOMIC is not
+ * torn; but disk and filesystem must be able to. statx() tells what they
+ * promise: from which length to which. All else is refused, and so nothing is
+ * left to luck. Here requests are made that are right, or wrong in one thing.
+ *
+ * Build:  cc -o torn-write torn-write.c
+ * Usage:  ./torn-write FILE
+ * Needs:  Linux 6.11 for disks, 6.13 for files on xfs and ext4
+ * SPDX-License-Identifier: MIT-0
+ */
+#define _GNU_SOURCE
+#include <err.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <linux/time_types.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef RWF_ATOMIC /* headers before 6.11 */
+#define RWF_ATOMIC 0x40
+#endif
+
+enum { ROOM = 1 << 20 }; /* bytes of the file, and of the buffer */
+
+static const char *path;
+static aio_context_t ctx = 0;
+static char *data; /* ROOM bytes, aligned */
+
+static unsigned ask_promise(int fd);
+static void try(const char *what, int opcode, int fd, long length, long offset);
+static void start(int argc, char **argv, int min, int max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    int cached, direct;
+    void *memory;
+    long unit;
+
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    cached = create(O_RDWR);
+    if (cached == -1)
+        err(1, "open %s", path);
+    direct = open(path, O_RDWR | O_DIRECT);
+    if (direct == -1 && errno == EINVAL) {
+        printf("O_DIRECT: not on this filesystem\n");
+        return EXIT_SUCCESS;
+    }
+    if (direct == -1)
+        err(1, "open %s", path);
+    errno = posix_memalign(&memory, 65536, ROOM);
+    if (errno != 0)
+        err(1, "posix_memalign");
+    data = memset(memory, 'x', ROOM);
+    errno = ENOSPC; /* in case it is short */
+    if (pwrite(cached, data, ROOM, 0) != ROOM)
+        err(1, "pwrite %s", path);
+    if (fsync(cached) == -1)
+        err(1, "fsync %s", path);
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+
+    unit = ask_promise(direct);
+    if (unit == 0 || unit > 16384)
+        unit = 16384; /* a page of a database */
+    try("as it should be", IOCB_CMD_PWRITE, direct, unit, unit);
+    try("at no multiple of its length", IOCB_CMD_PWRITE, direct, unit,
+        unit / 2);
+    try("of no power of two", IOCB_CMD_PWRITE, direct, unit / 2 * 3, 0);
+    try("out of two buffers", IOCB_CMD_PWRITEV, direct, unit, unit);
+    try("through the page cache", IOCB_CMD_PWRITE, cached, unit, unit);
+    try("a read", IOCB_CMD_PREAD, direct, unit, unit);
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(direct) == -1 || close(cached) == -1)
+        err(1, "close %s", path);
+    free(data);
+    return EXIT_SUCCESS;
+}
+
+/* struct statx as it is since Linux 6.11: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[41];
+    uint32_t stx_atomic_write_unit_min, stx_atomic_write_unit_max;
+    uint32_t stx_atomic_write_segments_max, more[19];
+};
+
+/* What is promised for this file. Returns the greatest length, or 0. */
+static unsigned ask_promise(int fd)
+{
+    const unsigned write_atomic = 0x10000; /* STATX_WRITE_ATOMIC */
+    struct new_statx stx = { 0 };
+
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, write_atomic, &stx) == -1 ||
+        !(stx.stx_mask & write_atomic) || stx.stx_atomic_write_unit_max == 0) {
+        printf("promised never to be torn: nothing\n");
+        return 0;
+    }
+    printf("promised never to be torn: %u to %u bytes, out of %u buffer%s\n",
+           stx.stx_atomic_write_unit_min, stx.stx_atomic_write_unit_max,
+           stx.stx_atomic_write_segments_max,
+           stx.stx_atomic_write_segments_max == 1 ? "" : "s");
+    return stx.stx_atomic_write_unit_max;
+}
+
+/* One request with RWF_ATOMIC, and who refused it, if anybody did. */
+static void try(const char *what, int opcode, int fd, long length, long offset)
+{
+    struct io_event event;
+    struct iovec halves[2] = { { data, length / 2 },
+                               { data + length, length / 2 } };
+    struct iocb iocb = {
+        .aio_lio_opcode = opcode,
+        .aio_rw_flags = RWF_ATOMIC,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)data,
+        .aio_nbytes = length,
+        .aio_offset = offset,
+    };
+    struct iocb *list[1] = { &iocb };
+    int n;
+
+    if (opcode == IOCB_CMD_PWRITEV) {
+        iocb.aio_buf = (uintptr_t)halves;
+        iocb.aio_nbytes = 2;
+    }
+    printf("%ld bytes at %ld, %s: ", length, offset, what);
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n == -1) {
+        printf("refused by io_submit: %s\n", strerror(errno));
+        return;
+    }
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_getevents");
+    if (event.res == length)
+        printf("done\n");
+    else if (event.res < 0)
+        printf("refused: %s\n", strerror(-event.res));
+    else
+        printf("torn: %lld bytes\n", (long long)event.res);
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
+ */
+static int io_setup(unsigned nr_events, aio_context_t *ctxp)
+{
+    return syscall(SYS_io_setup, nr_events, ctxp);
+}
+
+static int io_destroy(aio_context_t ctx)
+{
+    return syscall(SYS_io_destroy, ctx);
+}
+
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
+{
+    return syscall(SYS_io_submit, ctx, nr, list);
+}
+
+/* The timespec is the kernel's: two longs, however long time_t is. */
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
+{
+    return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
+}
+
+static const char usage[] =
+    "Usage: torn-write FILE\n"
+    "Makes FILE, or empties it, and tries which writes of it are never torn.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
+{
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
+    }
+}
+
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
+
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
+}
