@@ -27,7 +27,7 @@
 static int try(aio_context_t ctx), status_of(pid_t child);
 static void show(const char *who, int error);
 static void *make_context(void *ctx);
-static void become_another_program(aio_context_t ctx);
+static void become_another_program(const char *name, aio_context_t ctx);
 static aio_context_t context(const char *text);
 static void start(int argc, char **argv, int min, int max);
 static int io_destroy(aio_context_t ctx);
@@ -75,7 +75,7 @@ int main(int argc, char **argv)
     show("a fork() child", status_of(child));
     show("its parent", try(second));
 
-    become_another_program(second);
+    become_another_program(argv[0], second);
 }
 
 /* 0, or the error that the kernel reports. */
@@ -115,13 +115,13 @@ static int status_of(pid_t child)
  * The same process with other memory: this program once more, which knows
  * the context's number. Nobody needs to destroy it: exec has done so.
  */
-static void become_another_program(aio_context_t ctx)
+static void become_another_program(const char *name, aio_context_t ctx)
 {
     char number[32];
 
     snprintf(number, sizeof(number), "%lu", (unsigned long)ctx);
-    execl("/proc/self/exe", "whose-context", number, (char *)NULL);
-    err(1, "exec /proc/self/exe");
+    execlp(name, name, number, (char *)NULL);
+    err(1, "exec %s", name);
 }
 
 /*

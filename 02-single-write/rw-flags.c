@@ -69,7 +69,8 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
-    signal(SIGPIPE, on_sigpipe);
+    if (signal(SIGPIPE, on_sigpipe) == SIG_ERR)
+        err(1, "signal");
     fds[PLAIN] = create(O_RDWR);
     fds[APPENDING] = open(path, O_WRONLY | O_APPEND);
     if (fds[PLAIN] == -1 || fds[APPENDING] == -1)
@@ -112,12 +113,11 @@ static void show_trial(aio_context_t ctx, const struct trial *trial, int fd)
     struct stat st;
     int n, before = signals;
 
-    printf("%s: ", trial->what);
     do
         n = io_submit(ctx, 1, list);
     while (n == -1 && errno == EINTR);
     if (n != 1) {
-        printf("refused by io_submit, %s\n", strerror(errno));
+        printf("%s: refused by io_submit, %s\n", trial->what, strerror(errno));
         return;
     }
     do
@@ -126,10 +126,14 @@ static void show_trial(aio_context_t ctx, const struct trial *trial, int fd)
     if (n == -1)
         err(1, "io_getevents");
 
+    if (trial->flags == 0 && trial->file != UNREAD &&
+        event.res != sizeof(data)) {
+        errno = event.res < 0 ? -event.res : EIO;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    printf("%s: res %lld", trial->what, (long long)event.res);
     if (event.res < 0)
-        printf("res %lld, %s", (long long)event.res, strerror(-event.res));
-    else
-        printf("res %lld", (long long)event.res);
+        printf(", %s", strerror(-event.res));
     if (signals > before)
         printf(", and a SIGPIPE");
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))

@@ -189,6 +189,35 @@ $why"
     same closed "$(grep fclose log)" "fclose 4"
 }
 
+# The first program stands for all: what every program has is broken in this
+# one, when it is asked whether the tests notice.
+@test "-h and --help are the usage on stdout, and fail if it does not arrive" {
+    assert_help setup-destroy
+    assert_help_fails setup-destroy
+}
+
+@test "too many arguments, or an option, are the usage on stderr, status 2" {
+    assert_usage setup-destroy 1 2
+    same "first line" "${stderr%%$'\n'*}" "Usage: setup-destroy [NR_EVENTS]"
+    assert_usage setup-destroy -1
+    same "first line" "${stderr%%$'\n'*}" "Usage: setup-destroy [NR_EVENTS]"
+}
+
+@test "standard input or error that is closed is opened, and no other" {
+    local n
+
+    for n in 0 2; do
+        # shellcheck disable=SC2016 # for the inner shell
+        AIO_FAULT='io_submit@1=EIO' AIO_FAULT_LOG=$PWD/log.$n ended 60 \
+            "LD_PRELOAD=$root/tests/helpers/fault.so" \
+            bash -c "exec $n>&-"'; exec "$0"' "$root/$chapter/setup-destroy"
+        same "status without $n" "$status" 0
+        same "opened without $n" "$(grep '^open ' "log.$n")" "open 1"
+    done
+    AIO_FAULT='io_submit@1=EIO' AIO_FAULT_LOG=log program -0 setup-destroy
+    run ! grep '^open ' log
+}
+
 @test "setup-destroy names a number that is none, or out of range" {
     local number
 
@@ -254,10 +283,12 @@ another program: Invalid argument"
     assert_stderr ""
 }
 
-@test "whose-context without /proc cannot start itself, and says so" {
-    without_proc whose-context
+@test "whose-context says so if it cannot start itself once more" {
+    # shellcheck disable=SC2016 # for the inner shell
+    ended 60 bash -c 'exec -a nowhere "$1"' bash "$root/$chapter/whose-context"
     same status "$status" 1
-    assert_error "whose-context: exec /proc/self/exe: No such file or directory"
+    assert_error "nowhere: exec nowhere: No such file or directory"
+    assert_line "its parent: can use it"
     [[ $output != *another* ]]
 }
 
