@@ -38,7 +38,7 @@ setup_file() {
     for question in headers ahead dioalign ring fsync preallocated \
         end_of_file length_off writes_aligned writes_off part_of_block \
         without_checksums address_512 overwrite_512 extending_pair mapped \
-        end_at_once reasons; do
+        end_at_once untouched beside_writer reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
@@ -1496,6 +1496,33 @@ read at the end: 0
 write at the end: -28
 FDSYNC: 0"
     assert_line 'a write is under way'
+}
+
+@test "io_submit has the page faults of memory that nobody has touched yet" {
+    local pages=$((65536 / $(getconf PAGE_SIZE)))
+
+    [[ $direct ]] && [[ $fs == @(ext4|xfs) ]] || return 0
+    mapfile -t lines <<<"$(answer untouched)"
+    compare "${lines[0]% pages}" '>=' "$pages"
+    compare "${lines[1]% pages}" '<' "$pages"
+}
+
+@test "a writer through the page cache makes others wait for the file's lock" {
+    [[ $fs == ext4 && $direct ]] || return 0
+    same "an overwrite beside it" "$(answer beside_writer)" waits
+}
+
+# full_queue N DISK: with a queue that has room for N requests.
+full_queue() {
+    echo none >"/sys/block/${2##*/}/queue/scheduler"
+    echo "$1" >"/sys/block/${2##*/}/queue/nr_requests"
+    "$BATS_FILE_TMPDIR/probe-4" full_queue "$2"
+}
+
+@test "io_submit sleeps where the disk's queue has no room for a request" {
+    truncate -s 16M image
+    same 'room for 4' "$(on_disk "$PWD/image" full_queue 4 || echo sleeps)" \
+        sleeps
 }
 
 @test "a disk made read-only refuses writes; one that is gone reads as 0" {

@@ -557,6 +557,103 @@ static void disk(void)
     }
 }
 
+/* Page faults that io_submit has for us: with memory that nobody has touched
+ * yet, and with the same memory again. */
+static void untouched(void)
+{
+    int fd = written_file(1);
+    char *data = mmap(NULL, 2 * BLOCK, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct rusage before, after;
+    struct iocb iocb;
+
+    madvise(data, 2 * BLOCK, MADV_NOHUGEPAGE);
+    context();
+    for (int i = 0; i < 2; i++) {
+        getrusage(RUSAGE_SELF, &before);
+        submit(&iocb, IOCB_CMD_PREAD, fd, data, BLOCK, 0);
+        getrusage(RUSAGE_SELF, &after);
+        reap();
+        printf("%ld pages\n", after.ru_minflt - before.ru_minflt);
+    }
+}
+
+/* Does one io_submit for 64 reads of a disk sleep? */
+static void full_queue(void)
+{
+    struct iocb iocbs[64], *list[64];
+    int fd = open(path, O_RDONLY | O_DIRECT), slept = 0;
+    struct rusage before, after;
+    struct io_event events[64];
+    char *data = blocks(64);
+    aio_context_t ctx = 0;
+
+    if (fd == -1 || syscall(SYS_io_setup, 64, &ctx) == -1)
+        die("open");
+    for (int i = 0; i < 64; i++) {
+        list[i] = &iocbs[i];
+        iocbs[i] = (struct iocb){
+            .aio_lio_opcode = IOCB_CMD_PREAD,
+            .aio_fildes = fd,
+            .aio_buf = (uintptr_t)data + i * BLOCK,
+            .aio_nbytes = BLOCK,
+            .aio_offset = i % 2 ? i * BLOCK : (127 - i) * BLOCK,
+        };
+    }
+    for (int i = 0; i < 5; i++) {
+        getrusage(RUSAGE_SELF, &before);
+        if (syscall(SYS_io_submit, ctx, 64L, list) != 64)
+            die("io_submit");
+        getrusage(RUSAGE_SELF, &after);
+        slept += after.ru_nvcsw != before.ru_nvcsw;
+        for (long n = 0; n < 64;)
+            n += syscall(SYS_io_getevents, ctx, 1L, 64L, events, NULL);
+    }
+    puts(slept == 5 ? "sleeps" : slept == 0 ? "does not sleep" : "sometimes");
+}
+
+/* An overwrite with RWF_NOWAIT, while somebody writes another part of the file
+ * through the page cache: is it ever told to wait, for the lock? */
+static void beside_writer(void)
+{
+    int fd = written_file(1), waits = 0, fine = 0;
+    char *data = blocks(1), *much = blocks(256);
+    struct iocb iocb, *list[1] = { &iocb };
+    pid_t parent = getpid(), child;
+    int other = open(path, O_RDWR);
+
+    if (pwrite(other, much, 256 * BLOCK, 16 * BLOCK) == -1)
+        die("pwrite");
+    child = fork();
+    while (child == 0 && getppid() == parent)
+        if (pwrite(other, much, 256 * BLOCK, 16 * BLOCK) == -1)
+            die("pwrite");
+    for (int i = 0; i < 100000 && !(waits && fine); i++) {
+        iocb = (struct iocb){
+            .aio_lio_opcode = IOCB_CMD_PWRITE,
+            .aio_rw_flags = RWF_NOWAIT,
+            .aio_fildes = fd,
+            .aio_buf = (uintptr_t)data,
+            .aio_nbytes = BLOCK,
+        };
+        if (syscall(SYS_io_submit, context(), 1L, list) != 1)
+            die("io_submit");
+        switch (reap().res) {
+        case -EAGAIN:
+            waits++;
+            break;
+        case BLOCK:
+            fine++;
+            break;
+        }
+        if (i > 20)
+            usleep(100);
+    }
+    kill(child, SIGKILL);
+    wait(NULL);
+    puts(waits ? "waits" : "does not wait");
+}
+
 static void give_up(int sig)
 {
     (void)sig;
@@ -599,6 +696,9 @@ int main(int argc, char **argv)
         { "end_at_once", end_at_once },
         { "overwrite_512", overwrite_512 },
         { "three_writes", three_writes },
+        { "untouched", untouched },
+        { "full_queue", full_queue },
+        { "beside_writer", beside_writer },
         { "sync_errors", sync_errors },
         { "lease", lease },
         { "ahead", ahead },
