@@ -31,6 +31,10 @@ setup_file() {
     in_background lost env --block-signal="$(on 34 35)" bash -c 'ulimit -i 0
         "$1" lost & while kill "-$2" $!; do sleep 0.3; done; wait $!' \
         bash "$root/$chapter/signal" "$(on 34 35)"
+    # shellcheck disable=SC2016
+    in_background list env --block-signal="$(on 34 35)" bash -c 'ulimit -i 0
+        "$1" list & while kill "-$2" $!; do sleep 0.3; done; wait $!' \
+        bash "$root/$chapter/listio" "$(on 34 35)"
 }
 
 # As a user who is nobody else, so that only this program's threads count.
@@ -1162,6 +1166,12 @@ callback: $(on none came)"
     same status "$status" 1
     assert_output "suspend: $(on aio_suspend 'aio_write few'): Resource \
 temporarily unavailable"
+}
+
+@test "listio ends though its signal is lost, and others keep coming" {
+    ended_in_background list
+    same status "$status" 1
+    assert_line "listio: sigtimedwait: other signals only"
 }
 
 @test "signal ends though its signals are lost, and others keep coming" {
