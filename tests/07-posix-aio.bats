@@ -40,8 +40,8 @@ setup_file() {
 # As a user who is nobody else, so that only this program's threads count.
 few_threads=(unshare --user)
 none=-all,+dac_override,+dac_read_search
-[[ $EUID != 0 ]] || few_threads=(setpriv --reuid=64999 --regid=64999
-    --clear-groups --inh-caps="$none" --ambient-caps="$none")
+[[ $EUID != 0 ]] || few_threads=(setpriv --reuid=$((60000 + $$ % 5000))
+    --regid=64999 --clear-groups --inh-caps="$none" --ambient-caps="$none")
 
 # in_background NAME COMMAND...: begins it, for ended_in_background.
 in_background() {
