@@ -1,128 +1,540 @@
 /*
  * aio-copy.c - a file copied with all that the chapters taught
  *
- * Reads of SRC and writes of DST are in flight together, in a window of
- * DEPTH blocks: in batches, each block in segments, past the page cache
- * where that can be had. The copy grows under a temporary name beside DST,
- * in space that is reserved first, and gets the name DST only when all of
- * it is on the disk: a copy that failed never looks like one that is done.
+ * Reads of SRC and writes of DST are in flight together, in a window of DEPTH
+ * blocks, past the page cache where that can be done. Holes stay holes. The
+ * copy grows beside DST, in space reserved for it, and is renamed when it is on
+ * the disk: DST is the old file or the whole new one. (The new one, in spite of
+ * status 1, if only the folder could not be synced or the output not written.)
  *
- * DST gets the permissions of SRC, also if it was there before. A DST that
- * is a symbolic link stays one: what it points to is replaced. Holes in SRC
- * become zeros in DST. Owner, times and the like are not copied.
+ * DST gets the permissions of SRC and keeps its owner. Symbolic links are
+ * followed. Times, access lists and other attributes are not copied.
  *
  * Build:  cc -o aio-copy aio-copy.c
  * Usage:  ./aio-copy SRC DST [DEPTH [BLOCK_SIZE]]
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
-#define _FILE_OFFSET_BITS 64    /* files over 2 GiB, on 32 bits too */
+#define _FILE_OFFSET_BITS 64 /* files over 2 GiB, on 32 bits too */
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
-
-enum {
-    SEGMENT = 262144,           /* bytes; a block is cut into such pieces */
-    MAX_SEGMENTS = 256,         /* of a block; the kernel would take 1024 */
-    HUGE_PAGE = 2097152         /* bytes */
-};
-
-/* What is copied, and how. */
-struct copy {
-    const char *src, *dst;      /* as they were given */
-    char *target;               /* DST, with symbolic links resolved */
-    int in, out, folder;        /* file descriptors */
-    struct stat source;         /* SRC as it was when we began */
-    long block, depth;
-    long alignment;             /* 1 if nothing must be aligned */
-};
 
 /* One place in the window: a block that is read, and then written. */
 struct request {
     struct iocb iocb;
-    struct iovec segments[MAX_SEGMENTS];
-    char *data;
-    long long offset;           /* of the block, in both files */
-    long wanted;                /* bytes that SRC has for it */
-    long length;                /* bytes to transfer, aligned */
-    long done;                  /* bytes transferred */
+    char *data; /* a block, aligned */
 };
 
-/* The copy's name until it is complete; removed if it never is. */
-static char *volatile temporary;
+static const char *src, *dst, *name; /* name: of DST in its folder */
+static char *path;                   /* resolved, if DST was there */
+static int in, out = -1, folder;     /* descriptors; folder is for *at() */
+static struct stat source;           /* SRC as it was when we began */
+static int leased;                   /* nobody writes to SRC unnoticed */
+static char temporary[32];           /* the copy's name in the folder */
+static volatile sig_atomic_t named;  /* has it? Then it is to be removed */
+static long block = 2097152, alignment = 1;
+static long long at, end, limit; /* the next data to copy; the end of all */
+static long long total, copied;  /* bytes of data, without holes */
+static aio_context_t ctx;
+static struct request *window, **idle; /* all places, and the free ones */
+static struct iocb **ready;            /* prepared, not yet submitted */
+static long depth = 16, nr_idle, nr_ready, in_flight, submits, reaps, most;
 
-static const char usage[] =
-    "Usage: aio-copy SRC DST [DEPTH [BLOCK_SIZE]]\n"
-    "Copies the file SRC to DST, past the page cache, with at most DEPTH (16)\n"
-    "blocks of BLOCK_SIZE (2097152) bytes in memory. DST appears, or is\n"
-    "replaced, when the copy is complete and on the disk.\n";
+static void open_source(void), open_target(void), reserve(void);
+static void make_window(void), prepare(void), submit(aio_context_t ctx);
+static void reap(aio_context_t ctx, long min_nr), check_source(void);
+static void show_progress(double began), copy_tail(void), finish(double began);
+static void go_direct(const char *path, int fd);
+static double monotonic(void);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    double began = monotonic();
+
+    if (argc > 2 && argv[2][0] == '-') /* neither is a DST */
+        argv[1] = argv[2];
+    start(argc, argv, 2, 4);
+    src = argv[1];
+    dst = argv[2];
+    if (argc > 3)
+        depth = number(argv[3], 1, 1024);
+    if (argc > 4)
+        block = (number(argv[4], 1, 67108864) + 4095) / 4096 * 4096;
+    open_source();
+    open_target();
+    go_direct(src, in);
+    go_direct(dst, out);
+    reserve();
+    make_window();
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
+
+    for (prepare(); nr_ready > 0 || in_flight > 0; prepare()) {
+        submit(ctx);
+        reap(ctx, 1);
+        check_source();
+        show_progress(began);
+    }
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    copy_tail();
+    finish(began);
+
+    free(window[0].data);
+    free(ready);
+    free(idle);
+    free(window);
+    return EXIT_SUCCESS;
+}
+
+/* A directory, a pipe, a disk: they can't be copied like a file. */
+static void check_regular(const char *path, mode_t mode)
+{
+    if (!S_ISREG(mode))
+        errx(1, "%s: is %s", path,
+             S_ISDIR(mode)   ? "a directory"
+             : S_ISLNK(mode) ? "a symbolic link to nothing"
+                             : "not a regular file");
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * A copy of what changes meanwhile is a copy of nothing. A read lease is not
+ * given while somebody has SRC open for writing, and who then wants to has to
+ * wait until we ask. Without one (SRC is not ours, its filesystem has none)
+ * there is the time of the last change. That can be as coarse as a second: so
+ * wait until a change shows. What is stored through a mapping may not show.
  */
-static _Noreturn void die(const char *call, ...)
+static void open_source(void)
 {
-    int error = errno;
-    va_list args;
+    struct statfs fs;
+    int busy;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    in = open(src, O_RDONLY | O_NONBLOCK); /* nobody waits for a pipe, */
+    if (in == -1 && errno == EWOULDBLOCK)  /* but for a server's lease */
+        in = open(src, O_RDONLY);
+    if (in == -1)
+        err(1, "open %s", src);
+    signal(SIGIO, SIG_IGN); /* would tell us that somebody waits */
+    leased = fcntl(in, F_SETLEASE, F_RDLCK) == 0;
+    busy = !leased && errno == EAGAIN;
+    if (fstat(in, &source) == -1 || fstatfs(in, &fs) == -1)
+        err(1, "fstat %s", src);
+    check_regular(src, source.st_mode);
+    if (busy && fs.f_type != 0x6969 && /* NFS and SMB mean something else */
+        (uint32_t)fs.f_type != 0xff534d42 && (uint32_t)fs.f_type != 0xfe534d42)
+        errx(1, "%s: is open for writing elsewhere", src);
+    if (!leased && time(NULL) - source.st_ctim.tv_sec < 2)
+        sleep(2);
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* Is SRC still what it was? */
+static void check_source(void)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
+    struct stat now;
 
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
-
-/* The whole number in `text`; status 2 if it is not from min to max. */
-static long number(const char *text, long min, long max)
-{
-    char *end;
-    long n;
-
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
-        return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
-    exit(2);
+    if (leased ? fcntl(in, F_GETLEASE) != F_RDLCK
+               : fstat(in, &now) == -1 || now.st_size != source.st_size ||
+                     now.st_ctim.tv_sec != source.st_ctim.tv_sec ||
+                     now.st_ctim.tv_nsec != source.st_ctim.tv_nsec)
+        errx(1, "%s: changed while it was copied", src);
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * At exit: an unfinished copy goes before the error is printed, for that may
+ * go to a log on the same, full disk. Requests in flight keep it: so they are
+ * waited for. At a signal it goes as well; only kill -9 leaves it.
+ */
+static void give_up(void)
+{
+    if (named) {
+        io_destroy(ctx);
+        close(out);
+        unlinkat(folder, temporary, 0);
+    }
+    fflush(stderr);
+    setvbuf(stderr, NULL, _IONBF, 0);
+}
+
+static void interrupted(int signo)
+{
+    if (named)
+        unlinkat(folder, temporary, 0);
+    signal(signo, SIG_DFL);
+    raise(signo);
+}
+
+static void clean_up_at_end(void)
+{
+    static const char harmless[] = { SIGCHLD,  SIGCONT, SIGIO,   SIGSTOP,
+                                     SIGTSTP,  SIGTTIN, SIGTTOU, SIGURG,
+                                     SIGWINCH, 0 };
+    static char messages[BUFSIZ];
+
+    setvbuf(stderr, messages, _IOFBF, sizeof(messages));
+    atexit(give_up);
+    for (int signo = 1; signo < NSIG; signo++)
+        if (!strchr(harmless, signo) && signal(signo, interrupted) == SIG_IGN)
+            signal(signo, SIG_IGN); /* nohup wants it so */
+}
+
+/*
+ * What would fail at the end is tried now. rmdir() never removes a file, but
+ * first finds out whether that is allowed: rename() will ask the same.
+ */
+static void check_replaceable(const struct stat *old)
+{
+    struct statx stx = { 0 };
+
+    check_regular(dst, old->st_mode);
+    if (old->st_dev == source.st_dev && old->st_ino == source.st_ino)
+        errx(1, "%s: is the same file as the source", dst);
+    if (faccessat(folder, name, W_OK, AT_EACCESS) == -1)
+        err(1, "open %s", dst);
+    if (unlinkat(folder, name, AT_REMOVEDIR) == -1 && errno != ENOTDIR)
+        err(1, "rename to %s", dst);
+    if (syscall(SYS_statx, folder, name, AT_SYMLINK_NOFOLLOW, 0, &stx) == 0 &&
+        (stx.stx_attributes & 0x2000)) /* STATX_ATTR_MOUNT_ROOT */
+        errx(1, "%s: is a mount point", dst);
+}
+
+/* Finds `folder` and `name`, and makes a new file there; nobody can read it. */
+static void open_target(void)
+{
+    const char *whole, *slash = strrchr(src, '/');
+    int replaces, serial = getpid();
+    char *where;
+    struct stat old;
+
+    if (stat(dst, &old) == 0 && S_ISDIR(old.st_mode)) {
+        if (asprintf(&where, "%s/%s", dst, slash ? slash + 1 : src) == -1)
+            err(1, "asprintf");
+        dst = where;
+    }
+    path = realpath(dst, NULL);
+    whole = path ? path : dst;
+    slash = strrchr(whole, '/');
+    name = slash ? slash + 1 : whole;
+    if (asprintf(&where, "%.*s.", (int)(name - whole), whole) == -1)
+        err(1, "asprintf");
+    folder = open(where, O_PATH | O_DIRECTORY);
+    if (folder == -1)
+        err(1, "open %s", where);
+    free(where);
+    replaces = fstatat(folder, name, &old, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!replaces && (errno != ENOENT || *name == '\0'))
+        err(1, "open %s", dst);
+    if (replaces)
+        check_replaceable(&old);
+    clean_up_at_end();
+    do {
+        snprintf(temporary, sizeof(temporary), ".aio-copy-%06d",
+                 serial++ % 1000000);
+        out = openat(folder, temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
+    } while (out == -1 && errno == EEXIST);
+    if (out == -1)
+        err(1, "open a file beside %s", dst);
+    named = 1;
+    if (replaces && fchown(out, old.st_uid, old.st_gid) == -1)
+        err(1, "fchown %s", dst);
+}
+
+/* Has a file go past the page cache, if it can with blocks of ours. */
+static void go_direct(const char *path, int fd)
+{
+    struct statx stx = { 0 };
+    unsigned align = 4096; /* fits nearly every disk */
+
+#ifdef STATX_DIOALIGN /* headers since Linux 6.1 */
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN)) {
+        align = stx.stx_dio_offset_align;
+        if (align < stx.stx_dio_mem_align)
+            align = stx.stx_dio_mem_align;
+    }
+#endif
+    if (align == 0 || block % align != 0 || fcntl(fd, F_SETFL, O_DIRECT) == -1)
+        align = 1;
+    printf("%s: %s\n", path,
+           align > 1 ? "O_DIRECT" : "no O_DIRECT here, through the page cache");
+    if ((long)align > alignment) /* the stricter one's for both files */
+        alignment = align;
+}
+
+/*
+ * The next data in SRC, at or behind *from; 0 if there is none up to `limit`.
+ * Its ends are rounded to the alignment. All is data if nobody knows of holes.
+ */
+static int next_data(long long *from, long long *to)
+{
+    long long data = lseek(in, *from, SEEK_DATA), hole;
+
+    if (*from >= limit || (data == -1 && errno == ENXIO) || data >= limit)
+        return 0;
+    if (data == -1)
+        data = *from;
+    hole = lseek(in, data, SEEK_HOLE);
+    if (hole != -1)
+        hole = (hole + alignment - 1) / alignment * alignment;
+    *to = hole == -1 || hole > limit ? limit : hole;
+    data -= data % alignment;
+    if (data > *from)
+        *from = data;
+    return 1;
+}
+
+/* Is there room? From now on it is ours. Holes need none. */
+static void reserve(void)
+{
+    long long from, to;
+    struct statfs fs;
+
+    limit = source.st_size;
+    for (from = 0; next_data(&from, &to); from = to)
+        total += to - from;
+    if (fstatfs(out, &fs) == 0 && fs.f_blocks > 0 &&
+        (long long)(geteuid() ? fs.f_bavail : fs.f_bfree) <
+            total / (long long)fs.f_bsize)
+        errx(1, "%s: no room for %lld bytes", dst, total);
+    if (ftruncate(out, limit) == -1)
+        err(1, "ftruncate %s", dst);
+    for (from = 0; next_data(&from, &to); from = to)
+        if (fallocate(out, 0, from, to - from) == -1 &&
+            (errno == ENOSPC || errno == EDQUOT)) /* else it cannot */
+            err(1, "fallocate %s", dst);
+    limit -= limit % alignment;
+}
+
+/* A block begins as a read: one for each idle place, while there is data. */
+static void prepare(void)
+{
+    while (nr_idle > 0 && (at < end || next_data(&at, &end))) {
+        struct request *request = idle[--nr_idle];
+
+        request->iocb = (struct iocb){
+            .aio_data = (uintptr_t)request,
+            .aio_lio_opcode = IOCB_CMD_PREAD,
+            .aio_fildes = in,
+            .aio_buf = (uintptr_t)request->data,
+            .aio_nbytes = end - at < block ? end - at : block,
+            .aio_offset = at,
+        };
+        at += request->iocb.aio_nbytes;
+        ready[nr_ready++] = &request->iocb;
+    }
+}
+
+/*
+ * Submits all that is ready. The kernel stops at a request that it cannot
+ * take, and returns the number before it. So go on from there: now that
+ * request comes first, and the call says what is wrong with it. EAGAIN: the
+ * context is full, and only reaping makes room.
+ */
+static void submit(aio_context_t ctx)
+{
+    while (nr_ready > 0) {
+        int n = io_submit(ctx, nr_ready, ready);
+
+        submits++;
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1 && errno == EAGAIN && in_flight > 0)
+            break;
+        if (n == -1)
+            err(1, "io_submit");
+        in_flight += n;
+        nr_ready -= n;
+        memmove(ready, ready + n, nr_ready * sizeof(*ready));
+    }
+    if (in_flight > most)
+        most = in_flight;
+}
+
+/*
+ * A block's read or write has come back. After a short count it goes on at a
+ * place that is aligned. A block that was read is written to the same place.
+ */
+static void complete(struct request *request, long long res)
+{
+    struct iocb *iocb = &request->iocb;
+    int writing = iocb->aio_lio_opcode == IOCB_CMD_PWRITE;
+
+    if (res > 0)
+        res -= res % alignment;
+    if (res == 0 && !writing)
+        errx(1, "%s: is shorter than when the copy began", src);
+    if (res <= 0) {
+        errno = res < 0 ? -res : EIO;
+        err(1, "%s %s", writing ? "IOCB_CMD_PWRITE" : "IOCB_CMD_PREAD",
+            writing ? dst : src);
+    }
+    iocb->aio_buf += res;
+    iocb->aio_nbytes -= res;
+    iocb->aio_offset += res;
+    long length = iocb->aio_buf - (uintptr_t)request->data;
+    if (iocb->aio_nbytes == 0 && writing) {
+        copied += length;
+        idle[nr_idle++] = request;
+        return;
+    }
+    if (iocb->aio_nbytes == 0) { /* read: the same back, to DST */
+        iocb->aio_lio_opcode = IOCB_CMD_PWRITE;
+        iocb->aio_fildes = out;
+        iocb->aio_buf -= length;
+        iocb->aio_nbytes = length;
+        iocb->aio_offset -= length;
+    }
+    ready[nr_ready++] = iocb;
+}
+
+/*
+ * Waits for min_nr events, and takes what else is there. They come in any
+ * order: aio_data says whose each one is.
+ */
+static void reap(aio_context_t ctx, long min_nr)
+{
+    struct io_event events[64];
+    int n = io_getevents(ctx, min_nr, 64, events, NULL);
+
+    reaps++;
+    if (n == -1 && errno != EINTR)
+        err(1, "io_getevents");
+    for (int i = 0; i < n; i++) {
+        in_flight--;
+        complete((void *)(uintptr_t)events[i].data, events[i].res);
+    }
+}
+
+/* No more places than they could be needed. Huge pages go in one piece. */
+static void make_window(void)
+{
+    void *buffers = NULL;
+
+    if (depth > total / 4096 + 1)
+        depth = total / 4096 + 1;
+    if (depth > PTRDIFF_MAX / block) /* 32 bits */
+        depth = PTRDIFF_MAX / block;
+    errno = posix_memalign(&buffers, 2097152, (size_t)depth * block);
+    if (errno != 0)
+        err(1, "posix_memalign");
+    madvise(buffers, (size_t)depth * block, MADV_HUGEPAGE);
+    window = calloc(depth, sizeof(*window));
+    idle = calloc(depth, sizeof(*idle));
+    ready = calloc(depth, sizeof(*ready));
+    if (!window || !idle || !ready)
+        err(1, "calloc");
+    for (; nr_idle < depth; nr_idle++) {
+        window[nr_idle].data = (char *)buffers + nr_idle * block;
+        idle[nr_idle] = &window[nr_idle];
+    }
+}
+
+/* On a terminal: how far we are, how fast, how long it will still take. */
+static void show_progress(double began)
+{
+    static double shown;
+    double now = monotonic(), rate = copied / (now - began);
+
+    if (copied == 0 || now - shown < 0.2 || !isatty(STDERR_FILENO))
+        return;
+    shown = now;
+    fprintf(stderr, "\033[K%3lld %%, %.0f MB/s, %.0f s left\r",
+            100 * copied / total, rate / 1e6, (total - copied) / rate);
+    fflush(stderr);
+}
+
+/*
+ * The end, less than the alignment, through the page cache: padding could be
+ * over a limit. It reads more than there should be, to see if SRC has grown.
+ */
+static void copy_tail(void)
+{
+    ssize_t tail = source.st_size - limit;
+    ssize_t n = pread(in, window[0].data, alignment, limit);
+
+    if (n == -1)
+        err(1, "read %s", src);
+    if (n != tail)
+        errx(1, "%s: is %s than when the copy began", src,
+             n < tail ? "shorter" : "longer");
+    check_source();
+    if (tail == 0 || (lseek(in, limit, SEEK_DATA) == -1 && errno == ENXIO))
+        return;
+    fcntl(out, F_SETFL, 0); /* not O_DIRECT */
+    errno = EIO;
+    if (pwrite(out, window[0].data, tail, limit) != tail)
+        err(1, "write %s", dst);
+}
+
+/*
+ * The copy becomes DST: first all of it must be on the disk, then the name
+ * changes, which shows either the old file or the whole new one, and then
+ * the folder with the name must be on the disk too.
+ */
+static void finish(double began)
+{
+    close(in); /* and with it goes the lease */
+    if (fchmod(out, source.st_mode & 0777) == -1)
+        err(1, "fchmod %s", dst);
+    if (fsync(out) == -1)
+        err(1, "fsync %s", dst);
+    posix_fadvise(out, 0, 0, POSIX_FADV_DONTNEED); /* the tail's page */
+    if (renameat(folder, temporary, folder, name) == -1)
+        err(1, "rename to %s", dst);
+    named = 0;
+    int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY);
+    if (fd == -1 ? syncfs(out) == -1 : fsync(fd) == -1 && errno != EINVAL)
+        err(1, "fsync the folder of %s", dst);
+    if (close(out) == -1)
+        err(1, "close %s", dst);
+    close(fd);
+    close(folder);
+    free(path);
+    if (isatty(STDERR_FILENO))
+        fputs("\033[K", stderr), fflush(stderr);
+    double seconds = monotonic() - began;
+    printf("copied: %lld bytes\n", (long long)source.st_size);
+    if (source.st_size > total)
+        printf("holes: %lld bytes\n", source.st_size - total);
+    printf("time: %.2f s, %.0f MB/s\n", seconds, total / seconds / 1e6);
+}
+
+/* Seconds since some time in the past, whatever is done to the clock. */
+static double monotonic(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -139,473 +551,60 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-/* For what is wrong though no call failed. */
-static void refuse(const char *path, const char *why)
+static const char usage[] =
+    "Usage: aio-copy SRC DST [DEPTH [BLOCK_SIZE]]\n"
+    "Copies the file SRC to DST, past the page cache, with at most DEPTH (16)\n"
+    "blocks of BLOCK_SIZE (2097152) bytes in memory. DST appears, or is\n"
+    "replaced, when the copy is complete and on the disk.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    fflush(stdout);
-    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, path, why);
-    exit(EXIT_FAILURE);
-}
-
-/* A directory, a pipe, a disk: they can't be copied like a file. */
-static void check_regular(const char *path, mode_t mode)
-{
-    if (S_ISDIR(mode))
-        refuse(path, "is a directory");
-    if (!S_ISREG(mode))
-        refuse(path, "is not a regular file");
-}
-
-/* At exit, and when interrupted. There may be nothing to remove. */
-static void remove_temporary(void)
-{
-    if (temporary != NULL)
-        unlink(temporary);
-}
-
-static void interrupted(int signo)
-{
-    remove_temporary();
-    signal(signo, SIG_DFL);
-    raise(signo);
-}
-
-/*
- * Bytes that buffer addresses (*memory), and offsets and lengths (*offset)
- * must be multiples of under O_DIRECT. Returns who said so: statx() since
- * Linux 6.1, or else the disk; and if neither does, 4096 is right for most.
- * A *memory of 0 means that this file can't be used with O_DIRECT.
- */
-static const char *alignment(int fd, unsigned *memory, unsigned *offset)
-{
-    /* struct statx as words, for headers that don't know the fields yet. */
-    enum { STX_MASK = 0, STX_DIO_MEM_ALIGN = 38, STX_DIO_OFFSET_ALIGN = 39 };
-    const unsigned dioalign = 0x2000;   /* STATX_DIOALIGN */
-    unsigned stx[64] = { 0 };
-    const char *paths[] = { "/sys/dev/block/%u:%u/queue/logical_block_size",
-                            "/sys/dev/block/%u:%u/../queue/logical_block_size"
-                          };
-    struct stat stat;
-
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, stx) == 0 &&
-        (stx[STX_MASK] & dioalign)) {
-        *memory = stx[STX_DIO_MEM_ALIGN];
-        *offset = stx[STX_DIO_OFFSET_ALIGN];
-        return "says statx";
-    }
-
-    /* A disk has a queue; a partition's is its disk's. */
-    if (fstat(fd, &stat) == -1)
-        die("fstat");
-    for (int i = 0; i < 2; i++) {
-        char path[100];
-        FILE *file;
-        int found;
-
-        snprintf(path, sizeof(path), paths[i],
-                 major(stat.st_dev), minor(stat.st_dev));
-        file = fopen(path, "r");
-        if (file == NULL)
-            continue;
-        found = fscanf(file, "%u", offset);
-        fclose(file);
-        if (found == 1) {
-            *memory = *offset;
-            return "the disk's logical block size";
-        }
-    }
-    *memory = *offset = 4096;
-    return "a guess, for nobody says";
-}
-
-/* SRC must be a regular file. O_NONBLOCK: opening a pipe must not wait. */
-static void open_source(struct copy *copy)
-{
-    copy->in = open(copy->src, O_RDONLY | O_NONBLOCK);
-    if (copy->in == -1)
-        die("open %s", copy->src);
-    if (fstat(copy->in, &copy->source) == -1)
-        die("fstat %s", copy->src);
-    check_regular(copy->src, copy->source.st_mode);
-}
-
-/*
- * DST must be a regular file other than SRC, or not be there yet. The copy
- * begins as a new file in the same folder, which nobody else can read.
- */
-static void open_target(struct copy *copy)
-{
-    const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGALRM,
-                         SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM, SIGPROF };
-    struct stat old;
-    char *folder, *name, *slash;
-    int prefix;
-
-    if (stat(copy->dst, &old) == 0) {
-        check_regular(copy->dst, old.st_mode);
-        if (old.st_dev == copy->source.st_dev &&
-            old.st_ino == copy->source.st_ino)
-            refuse(copy->dst, "is the same file as the source");
-        copy->target = realpath(copy->dst, NULL);
-        if (copy->target == NULL)
-            die("realpath %s", copy->dst);
-    } else {
-        if (errno != ENOENT)
-            die("stat %s", copy->dst);
-        if (lstat(copy->dst, &old) == 0)
-            refuse(copy->dst, "is a symbolic link to nothing");
-        copy->target = strdup(copy->dst);
-        if (copy->target == NULL)
-            die("strdup");
-    }
-
-    /* The folder is opened now, to be known to work when it is needed. */
-    slash = strrchr(copy->target, '/');
-    prefix = slash == NULL ? 0 : slash - copy->target + 1;
-    if (asprintf(&folder, "%.*s.", prefix, copy->target) == -1 ||
-        asprintf(&name, "%.*s.aio-copy-XXXXXX", prefix, copy->target) == -1)
-        die("asprintf");
-    copy->folder = open(folder, O_RDONLY | O_DIRECTORY);
-    if (copy->folder == -1)
-        die("open %s", folder);
-    free(folder);
-
-    /* However we are ended from here on, as a rule, the temporary file goes;
-     * kill -9 and a crash leave no time for it. */
-    if (atexit(remove_temporary) != 0)
-        die("atexit");
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-        if (signal(ends[i], interrupted) == SIG_IGN)
-            signal(ends[i], SIG_IGN);           /* nohup wants it so */
-    temporary = name;
-    copy->out = mkstemp(name);
-    if (copy->out == -1) {
-        temporary = NULL;
-        die("mkstemp beside %s", copy->dst);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
 }
 
-/*
- * Has a file go past the page cache, if its filesystem can do that with
- * blocks of ours. Returns the alignment that this needs, else 1.
- */
-static long go_direct(const char *path, int fd, long block)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    unsigned memory, offset;
-    long both;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    alignment(fd, &memory, &offset);
-    both = memory > offset ? memory : offset;
-    if (memory != 0 && block % both == 0) {
-        if (fcntl(fd, F_SETFL, O_DIRECT) == 0) {
-            printf("%s: O_DIRECT\n", path);
-            return both;
-        }
-        if (errno != EINVAL)
-            die("fcntl %s", path);
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-    printf("%s: no O_DIRECT here, through the page cache\n", path);
-    return 1;
 }
 
-/* The next multiple of what must be aligned, or `length` if it is one. */
-static long long round_up(const struct copy *copy, long long length)
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
 {
-    return length + (copy->alignment - length % copy->alignment) %
-                    copy->alignment;
-}
+    char *end;
+    long n;
 
-/* Prepares the transfer of what is not done yet of a block. */
-static void prepare(struct request *request, int opcode, int fd)
-{
-    struct iocb *iocb = &request->iocb;
-    long at, piece;
-    int nr = 0;
-
-    for (at = request->done; at < request->length; at += piece) {
-        piece = SEGMENT - at % SEGMENT;
-        if (piece > request->length - at)
-            piece = request->length - at;
-        request->segments[nr].iov_base = request->data + at;
-        request->segments[nr].iov_len = piece;
-        nr++;
-    }
-    memset(iocb, 0, sizeof(*iocb));
-    iocb->aio_data = (uintptr_t)request;
-    iocb->aio_lio_opcode = opcode;
-    iocb->aio_fildes = fd;
-    iocb->aio_buf = (uintptr_t)request->segments;
-    iocb->aio_nbytes = nr;
-    iocb->aio_offset = request->offset + request->done;
-}
-
-/* A block begins as a read. That of the last asks for more than there is. */
-static void begin(const struct copy *copy, struct request *request,
-                  long long block)
-{
-    long long left = copy->source.st_size - block * copy->block;
-
-    request->offset = block * copy->block;
-    request->done = 0;
-    request->wanted = left < copy->block ? left : copy->block;
-    request->length = left < copy->block ? round_up(copy, left + 1) :
-                      copy->block;
-    prepare(request, IOCB_CMD_PREADV, copy->in);
-}
-
-/*
- * A block's read or write has come back. Returns 1 if the block is done,
- * 0 if the request is to be submitted again: for the rest after a short
- * count, or as a write.
- */
-static int go_on(const struct copy *copy, struct request *request,
-                 long long res)
-{
-    int opcode = request->iocb.aio_lio_opcode;
-    int writing = opcode == IOCB_CMD_PWRITEV;
-    long goal = writing ? request->length : request->wanted;
-
-    if (res < 0) {
-        errno = -res;
-        die("%s %s", writing ? "IOCB_CMD_PWRITEV" : "IOCB_CMD_PREADV",
-            writing ? copy->dst : copy->src);
-    }
-
-    /* After a short count, go on at a place that is aligned. */
-    if (request->done + res < goal) {
-        res -= res % copy->alignment;
-        errno = EIO;
-        if (res == 0 && writing)
-            die("IOCB_CMD_PWRITEV %s", copy->dst);
-        if (res == 0)
-            refuse(copy->src, "is shorter than when the copy began");
-    }
-    if (request->done + res > goal)
-        refuse(copy->src, "is longer than when the copy began");
-    request->done += res;
-    if (request->done < goal) {
-        prepare(request, opcode, request->iocb.aio_fildes);
-        return 0;
-    }
-    if (writing || goal == 0)
-        return 1;
-
-    /* The block is here. Its write is padded, for the tail is not aligned. */
-    request->length = round_up(copy, goal);
-    memset(request->data + goal, 0, request->length - goal);
-    request->done = 0;
-    prepare(request, IOCB_CMD_PWRITEV, copy->out);
-    return 0;
-}
-
-/* On a terminal, how far we are. The next thing printed overwrites it. */
-static void show_progress(long long done, long long blocks)
-{
-    static int shown;
-    int percent = done * 100 / blocks;
-
-    if (percent != shown && isatty(STDERR_FILENO))
-        fprintf(stderr, "%3d %%\r%s", percent, percent == 100 ? "     \r" : "");
-    shown = percent;
-}
-
-/* The window of batch-submit; its blocks are read and then written. */
-static void transfer(const struct copy *copy, long long blocks)
-{
-    long depth = copy->depth < blocks ? copy->depth : blocks;
-    size_t size;
-    long long begun = 0, done = 0;
-    long nr_idle = 0, nr_ready = 0, in_flight = 0;
-    aio_context_t ctx = 0;
-    void *memory = NULL;
-    int n;
-
-    /* Huge pages, where there are some, go to the disk in one piece each. */
-    errno = __builtin_mul_overflow(depth, copy->block, &size) ? ENOMEM :
-            posix_memalign(&memory, HUGE_PAGE, size);
-    if (errno != 0)
-        die("posix_memalign");
-    madvise(memory, size, MADV_HUGEPAGE);
-    struct request *window = calloc(depth, sizeof(*window));
-    struct request **idle = calloc(depth, sizeof(*idle));
-    struct iocb **ready = calloc(depth, sizeof(*ready));
-    struct io_event *events = calloc(depth, sizeof(*events));
-    if (!window || !idle || !ready || !events)
-        die("calloc");
-    while (nr_idle < depth) {
-        window[nr_idle].data = (char *)memory + nr_idle * copy->block;
-        idle[nr_idle] = &window[nr_idle];
-        nr_idle++;
-    }
-    if (io_setup(depth, &ctx) == -1)
-        die("io_setup");
-
-    while (done < blocks) {
-        /* Prepare: a read for each idle place in the window. */
-        while (nr_idle > 0 && begun < blocks) {
-            struct request *request = idle[--nr_idle];
-
-            begin(copy, request, begun++);
-            ready[nr_ready++] = &request->iocb;
-        }
-
-        /* Submit: reads and writes, and go on after a partial count. */
-        while (nr_ready > 0) {
-            n = io_submit(ctx, nr_ready, ready);
-            if (n == -1 && errno == EINTR)
-                continue;
-            if (n == -1 && errno == EAGAIN && in_flight > 0)
-                break;
-            if (n == -1)
-                die("io_submit");
-            in_flight += n;
-            nr_ready -= n;
-            memmove(ready, ready + n, nr_ready * sizeof(*ready));
-        }
-
-        /* Reap: wait for one event, and take all that are there. */
-        n = io_getevents(ctx, 1, depth, events, NULL);
-        if (n == -1 && errno != EINTR)
-            die("io_getevents");
-        for (int i = 0; i < n; i++) {
-            struct request *request = (void *)(uintptr_t)events[i].data;
-
-            in_flight--;
-            if (go_on(copy, request, events[i].res)) {
-                idle[nr_idle++] = request;
-                done++;
-            } else {
-                ready[nr_ready++] = &request->iocb;
-            }
-        }
-        show_progress(done, blocks);
-    }
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    free(events);
-    free(ready);
-    free(idle);
-    free(window);
-    free(memory);
-}
-
-/*
- * SRC must not have been written to meanwhile: who knows what we read. The
- * time of the last write can be set back (touch -d), that of the last change
- * of any kind, st_ctim, cannot.
- */
-static void close_source(struct copy *copy)
-{
-    struct stat now;
-
-    if (fstat(copy->in, &now) == -1)
-        die("fstat %s", copy->src);
-    if (now.st_size != copy->source.st_size ||
-        now.st_ctim.tv_sec != copy->source.st_ctim.tv_sec ||
-        now.st_ctim.tv_nsec != copy->source.st_ctim.tv_nsec)
-        refuse(copy->src, "changed while it was copied");
-    if (close(copy->in) == -1)
-        die("close %s", copy->src);
-}
-
-/*
- * The copy becomes DST: first all of it must be on the disk, then the name
- * changes, which shows either the old file or the whole new one, and then
- * the folder with the name must be on the disk too.
- */
-static void close_target(struct copy *copy)
-{
-    char *name = temporary;
-
-    /* The padding goes. That leaves a page in the cache, to be dropped. */
-    if (ftruncate(copy->out, copy->source.st_size) == -1)
-        die("ftruncate %s", copy->dst);
-    if (fchmod(copy->out, copy->source.st_mode & 0777) == -1)
-        die("fchmod %s", copy->dst);
-    if (fsync(copy->out) == -1)
-        die("fsync %s", copy->dst);
-    posix_fadvise(copy->out, 0, 0, POSIX_FADV_DONTNEED);
-    if (close(copy->out) == -1)
-        die("close %s", copy->dst);
-    if (rename(name, copy->target) == -1)
-        die("rename to %s", copy->dst);
-    temporary = NULL;
-    free(name);
-    free(copy->target);
-    if (fsync(copy->folder) == -1)
-        die("fsync the folder of %s", copy->dst);
-    if (close(copy->folder) == -1)
-        die("close the folder of %s", copy->dst);
-}
-
-/* Seconds since some time in the past, whatever is done to the clock. */
-static double monotonic(void)
-{
-    struct timespec time;
-
-    if (clock_gettime(CLOCK_MONOTONIC, &time) == -1)
-        die("clock_gettime");
-    return time.tv_sec + time.tv_nsec / 1e9;
-}
-
-int main(int argc, char **argv)
-{
-    struct copy copy = { .depth = 16, .block = 2097152 };
-    double start, seconds;
-    long long size;
-    long other;
-
-    check_arguments(argc, argv, 2, 4);
-    copy.src = argv[1];
-    copy.dst = argv[2];
-    if (argc > 3)
-        copy.depth = number(argv[3], 1, 1024);
-    if (argc > 4)
-        copy.block = number(argv[4], 4096, SEGMENT * MAX_SEGMENTS);
-    if (copy.block % 4096 != 0) {
-        fprintf(stderr, "%s: '%s' is not a multiple of 4096\n%s",
-                program_invocation_short_name, argv[4], usage);
-        exit(2);
-    }
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-    start = monotonic();
-
-    /* Set up: two files, and the stricter one's alignment for both. */
-    open_source(&copy);
-    open_target(&copy);
-    size = copy.source.st_size;
-    copy.alignment = go_direct(copy.src, copy.in, copy.block);
-    other = go_direct(copy.dst, copy.out, copy.block);
-    if (other > copy.alignment)
-        copy.alignment = other;
-
-    /*
-     * Reserve space for all of it: then no write makes the file longer, for
-     * those are not asynchronous. It is fine where that is not to be had.
-     */
-    if (size > 0 && fallocate(copy.out, 0, 0, round_up(&copy, size)) == -1 &&
-        errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
-        die("fallocate %s", copy.dst);
-
-    /* Copy. What is left for the last block may be nothing. */
-    transfer(&copy, size / copy.block + 1);
-    close_source(&copy);
-    close_target(&copy);
-
-    seconds = monotonic() - start;
-    printf("copied: %lld bytes\n", size);
-    printf("time: %.2f s, %.0f MB/s\n", seconds, size / seconds / 1e6);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
 }

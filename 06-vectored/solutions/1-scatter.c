@@ -1,75 +1,99 @@
 /*
- * 1-scatter.c - solution 6.1, one request and two places
+ * 1-scatter.c - solution 6.1, scattered by the kernel
  *
- * An array of struct iovec says where the parts go. For a vectored request,
- * aio_buf is that array and aio_nbytes is its length: segments, not bytes. The
- * result is still in bytes, of all segments together.
+ * Reads a record from FILE: the header into one place of memory, the body into
+ * another, with one request. The array of segments says where, in the order
+ * of the file; aio_nbytes is its length. What the segments are long together
+ * is what `res` must be.
  *
  * Build:  cc -o 1-scatter 1-scatter.c
  * Usage:  ./1-scatter FILE
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
-#include <stdarg.h>
+#include <linux/time_types.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
-enum {
-    HEADER = 64,                /* bytes */
-    BODY = 4096
-};
+enum { HEADER = 64, BODY = 4096 }; /* bytes */
 
-static const char usage[] =
-    "Usage: 1-scatter FILE\n"
-    "Reads a record from FILE: a header of 64 bytes, a body of 4096.\n";
+/* Where they belong, each on a page of its own. */
+static _Alignas(4096) char header[HEADER];
+static _Alignas(4096) char body[BODY];
 
-/*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
- */
-static _Noreturn void die(const char *call, ...)
+static void start(int argc, char **argv, int min, int max);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
 {
-    int error = errno;
-    va_list args;
+    struct iovec segments[2];
+    struct iocb iocb, *list[1] = { &iocb };
+    aio_context_t ctx = 0;
+    struct io_event event;
+    const char *path;
+    int fd, n, lines = 0;
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+    start(argc, argv, 1, 1);
+    path = argv[1];
+    fd = open(path, O_RDONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* The header's place, then the body's: the order of the file. */
+    segments[0] = (struct iovec){ header, HEADER };
+    segments[1] = (struct iovec){ body, BODY };
+    iocb = (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_PREADV,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)segments,
+        .aio_nbytes = 2, /* segments */
+    };
+    while (io_submit(ctx, 1, list) == -1)
+        if (errno != EINTR)
+            err(1, "io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "io_getevents");
+    if (event.res != HEADER + BODY) {
+        errno = event.res < 0 ? -event.res : EIO;
+        err(1, "IOCB_CMD_PREADV %s", path);
+    }
+
+    /* The header is a line of text; of the body, the lines are counted. */
+    for (int i = 0; i < BODY; i++)
+        lines += body[i] == '\n';
+    printf("header: %.*s\n", (int)strcspn(header, "\n"), header);
+    printf("lines in the body: %d\n", lines);
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    return EXIT_SUCCESS;
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
-{
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
-
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -86,69 +110,43 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
 
-int main(int argc, char **argv)
+static const char usage[] =
+    "Usage: 1-scatter FILE\n"
+    "Reads a record from FILE: a header of 64 bytes, a body of 4096.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    const char *path = argv[1];
-    char header[HEADER], body[BODY];
-    struct iovec segments[2];
-    struct iocb iocb, *list[1] = { &iocb };
-    aio_context_t ctx = 0;
-    struct io_event event;
-    int fd, n, count = 0;
-
-    check_arguments(argc, argv, 1, 1);
-
-    /* Set up. */
-    fd = open(path, O_RDONLY);
-    if (fd == -1)
-        die("open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        die("io_setup");
-
-    /* Prepare: the header's place, then the body's. */
-    segments[0].iov_base = header;
-    segments[0].iov_len = HEADER;
-    segments[1].iov_base = body;
-    segments[1].iov_len = BODY;
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = IOCB_CMD_PREADV;
-    iocb.aio_fildes = fd;
-    iocb.aio_buf = (uintptr_t)segments;
-    iocb.aio_nbytes = 2;
-
-    /* Submit, wait and check. */
-    if (io_submit(ctx, 1, list) == -1)
-        die("io_submit");
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        die("io_getevents");
-    if (event.res != HEADER + BODY) {
-        errno = event.res < 0 ? -event.res : EIO;
-        die("IOCB_CMD_PREADV %s", path);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
+}
 
-    /* The header is a line of text; of the body, the lines are counted. */
-    for (int i = 0; i < BODY; i++)
-        count += body[i] == '\n';
-    printf("header: %.*s\n", (int)strcspn(header, "\n"), header);
-    printf("lines in the body: %d\n", count);
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
+{
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
+    }
 }

@@ -1,101 +1,267 @@
 /*
- * 3-log-writer.c - solution 6.3, extend
+ * 3-log-writer.c - solution 6.3, a window, and one sync at the end
  *
  * Writes a log of records to FILE, each gathered from a header and a body:
- * up to DEPTH at a time, past the page cache where that can be done, and at
- * the end the disk has to confirm, once.
+ * up to DEPTH at a time, past the page cache where that can be done. A sync
+ * covers the writes that are done, and no others. So there is one, and it
+ * waits for the last of them. The name of a new file is in its folder: that
+ * is synced as well.
  *
  * Build:  cc -o 3-log-writer 3-log-writer.c
  * Usage:  ./3-log-writer FILE [RECORDS [DEPTH]]
  * Needs:  Linux 4.18 (IOCB_CMD_FDSYNC)
+ * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/aio_abi.h>
+#include <linux/time_types.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum {
-    HEADER = 4096,              /* bytes, aligned for almost every disk */
-    BODY = 8192,
-    RECORD = HEADER + BODY
-};
+enum { HEADER = 4096, BODY = 8192, RECORD = HEADER + BODY }; /* bytes */
 
 /* A record, and the request that writes it. */
 struct record {
-    _Alignas(HEADER) char header[HEADER];
+    _Alignas(HEADER) char header[HEADER]; /* aligned for almost every disk */
     char body[BODY];
     struct iovec segments[2];
     struct iocb iocb;
 };
 
-static const char usage[] =
-    "Usage: 3-log-writer FILE [RECORDS [DEPTH]]\n"
-    "Makes FILE, or empties it, and writes RECORDS (20) of 12288 bytes to it,\n"
-    "up to DEPTH (4) at a time.\n";
+static const char *path;
+static long records = 20, depth = 4;
+static struct record *window, **idle; /* all places, and the free ones */
+static struct iocb **ready;           /* prepared, not yet submitted */
+static long nr_idle, nr_ready, prepared, in_flight, done, submits, reaps, most;
+
+static void make_window(void), prepare(int fd), submit(aio_context_t ctx);
+static void reap(aio_context_t ctx, long min_nr);
+static long long perform(aio_context_t ctx, struct iocb *iocb);
+static void check(const char *command, const char *file, long long res);
+static void sync_file(aio_context_t ctx, int fd), sync_folder(void);
+static void start(int argc, char **argv, int min, int max);
+static long number(const char *text, long min, long max);
+static int create(int flags);
+static int io_destroy(aio_context_t ctx);
+static int io_setup(unsigned nr_events, aio_context_t *ctxp);
+static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
+static int io_getevents(aio_context_t ctx, long min_nr, long nr,
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout);
+
+int main(int argc, char **argv)
+{
+    aio_context_t ctx = 0;
+    int fd;
+
+    start(argc, argv, 1, 3);
+    path = argv[1];
+    if (argc > 2)
+        records = number(argv[2], 1, 1000000);
+    if (argc > 3)
+        depth = number(argv[3], 1, 1024);
+    fd = create(O_WRONLY | O_DIRECT);
+    if (fd == -1 && errno == EINVAL)
+        fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
+    make_window();
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
+
+    while (done < records) {
+        prepare(fd);
+        submit(ctx);
+        reap(ctx, 1);
+    }
+    sync_file(ctx, fd);
+    sync_folder();
+    printf("written: %ld records\n", records);
+
+    if (io_destroy(ctx) == -1)
+        err(1, "io_destroy");
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+    free(window);
+    free(ready);
+    free(idle);
+    return EXIT_SUCCESS;
+}
+
+/* Record number i: its content, and the request for it. */
+static void fill_in(struct record *record, int fd, long i)
+{
+    int length = snprintf(record->header, HEADER, "record %ld\n", i);
+
+    memset(record->header + length, '.', HEADER - length);
+    memset(record->body, 'a' + i % 26, BODY);
+    record->segments[0] = (struct iovec){ record->header, HEADER };
+    record->segments[1] = (struct iovec){ record->body, BODY };
+    record->iocb = (struct iocb){
+        .aio_data = (uintptr_t)record,
+        .aio_lio_opcode = IOCB_CMD_PWRITEV,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)record->segments,
+        .aio_nbytes = 2,                     /* segments */
+        .aio_offset = (long long)i * RECORD, /* bytes */
+    };
+}
+
+/* Prepares a request for each idle place, as long as there are records. */
+static void prepare(int fd)
+{
+    while (nr_idle > 0 && prepared < records) {
+        struct record *record = idle[--nr_idle];
+
+        fill_in(record, fd, prepared++);
+        ready[nr_ready++] = &record->iocb;
+    }
+}
 
 /*
- * Says "PROGRAM: CALL: reason" on stderr and ends the program with status 1.
- * The reason is errno's. `call` is a format like printf's, so that it can
- * name a file: die("open %s", path).
+ * Submits all that is ready. The kernel stops at a request that it cannot
+ * take, and returns the number before it. So go on from there: now that
+ * request comes first, and the call says what is wrong with it. EAGAIN: the
+ * context is full, and only reaping makes room.
  */
-static _Noreturn void die(const char *call, ...)
+static void submit(aio_context_t ctx)
 {
-    int error = errno;
-    va_list args;
+    while (nr_ready > 0) {
+        int n = io_submit(ctx, nr_ready, ready);
 
-    fflush(stdout);             /* what was printed first is seen first */
-    fprintf(stderr, "%s: ", program_invocation_short_name);
-    va_start(args, call);
-    vfprintf(stderr, call, args);
-    va_end(args);
-    fprintf(stderr, ": %s\n", strerror(error));
-    exit(EXIT_FAILURE);
+        submits++;
+        if (n == -1 && errno == EINTR)
+            continue;
+        if (n == -1 && errno == EAGAIN && in_flight > 0)
+            break;
+        if (n == -1)
+            err(1, "io_submit");
+        in_flight += n;
+        nr_ready -= n;
+        memmove(ready, ready + n, nr_ready * sizeof(*ready));
+    }
+    if (in_flight > most)
+        most = in_flight;
 }
 
-/* -h or --help: usage, status 0. Not min to max arguments: status 2. */
-static void check_arguments(int argc, char **argv, int min, int max)
+/* All of a record is written, or the program ends. Its place is idle again. */
+static void complete(struct record *record, long long res)
 {
-    int help = argc > 1 &&
-               (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"));
-
-    if (!help && argc > min && argc <= max + 1 &&
-        (argc < 2 || argv[1][0] != '-'))
-        return;
-    fputs(usage, help ? stdout : stderr);
-    if (help && (fflush(stdout) != 0 || ferror(stdout)))
-        die("standard output");
-    exit(help ? EXIT_SUCCESS : 2);
-}
-
-/* The whole number in `text`; status 2 if it is not from min to max. */
-static long number(const char *text, long min, long max)
-{
-    char *end;
-    long n;
-
-    errno = 0;
-    n = strtol(text, &end, 10);
-    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
-        return n;
-    fprintf(stderr, "%s: '%s' is not a number from %ld to %ld\n%s",
-            program_invocation_short_name, text, min, max, usage);
-    exit(2);
+    check("IOCB_CMD_PWRITEV", path, res >= 0 && res < RECORD ? -EIO : res);
+    idle[nr_idle++] = record;
+    done++;
 }
 
 /*
- * No C library has wrappers for these system calls. The parameters' types
- * matter: syscall() takes any number of arguments of any type, and an int
- * -1 passed for a long would arrive as 4294967295. All return -1 and set
- * errno on error.
+ * Waits for min_nr events, and takes what else is there. They come in any
+ * order: aio_data says whose each one is.
+ */
+static void reap(aio_context_t ctx, long min_nr)
+{
+    struct io_event events[64];
+    int n = io_getevents(ctx, min_nr, 64, events, NULL);
+
+    reaps++;
+    if (n == -1 && errno != EINTR)
+        err(1, "io_getevents");
+    for (int i = 0; i < n; i++) {
+        in_flight--;
+        complete((void *)(uintptr_t)events[i].data, events[i].res);
+    }
+}
+
+/* All places in one piece of memory: each is aligned, as the first one is. */
+static void make_window(void)
+{
+    void *memory;
+
+    errno = posix_memalign(&memory, HEADER, depth * sizeof(*window));
+    if (errno != 0)
+        err(1, "posix_memalign");
+    window = memory;
+    idle = calloc(depth, sizeof(*idle));
+    ready = calloc(depth, sizeof(*ready));
+    if (!idle || !ready)
+        err(1, "calloc");
+    for (; nr_idle < depth; nr_idle++)
+        idle[nr_idle] = &window[nr_idle];
+}
+
+/* Submits one request and waits for its event. Returns the event's res. */
+static long long perform(aio_context_t ctx, struct iocb *iocb)
+{
+    struct iocb *list[1] = { iocb };
+    struct io_event event;
+    int n;
+
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
+    do
+        n = io_getevents(ctx, 1, 1, &event, NULL);
+    while (n == -1 && errno == EINTR);
+    if (n == -1)
+        err(1, "io_getevents");
+    return event.res;
+}
+
+/* Ends the program if a request has failed; errno does not know of it. */
+static void check(const char *command, const char *file, long long res)
+{
+    if (res < 0) {
+        errno = -res;
+        err(1, "%s %s", command, file);
+    }
+}
+
+/* The disk confirms that it has what was written before. */
+static void sync_file(aio_context_t ctx, int fd)
+{
+    struct iocb iocb = { .aio_lio_opcode = IOCB_CMD_FDSYNC, .aio_fildes = fd };
+
+    check("IOCB_CMD_FDSYNC", path, perform(ctx, &iocb));
+}
+
+/* A new file's name is in its folder, which needs a sync of its own. */
+static void sync_folder(void)
+{
+    char *copy = strdup(path); /* dirname() changes what it is given */
+    int fd;
+
+    if (copy == NULL)
+        err(1, "strdup");
+    fd = open(dirname(copy), O_RDONLY | O_DIRECTORY);
+    if (fd == -1 || fsync(fd) == -1 || close(fd) == -1)
+        err(1, "fsync of the folder of %s", path);
+    free(copy);
+}
+
+/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
+static int create(int flags)
+{
+    struct stat st;
+
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: not a regular file", path);
+    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+}
+
+/*
+ * No C library has functions for these system calls. The types matter:
+ * syscall() converts nothing. All return -1 and set errno on error.
  */
 static int io_setup(unsigned nr_events, aio_context_t *ctxp)
 {
@@ -112,173 +278,59 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
     return syscall(SYS_io_submit, ctx, nr, list);
 }
 
+/* The timespec is the kernel's: two longs, however long time_t is. */
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
-                        struct io_event *events, struct timespec *timeout)
+                        struct io_event *events,
+                        struct __kernel_old_timespec *timeout)
 {
     return syscall(SYS_io_getevents, ctx, min_nr, nr, events, timeout);
 }
-/* Record number i: its content, and the request for it. */
-static void prepare(struct record *record, int fd, long i)
+
+static const char usage[] =
+    "Usage: 3-log-writer FILE [RECORDS [DEPTH]]\n"
+    "Makes FILE, or empties it, and writes RECORDS (20) of 12288 bytes to it,\n"
+    "up to DEPTH (4) at a time.\n";
+
+/* At exit: output that did not arrive (a full disk, say) is a failure too. */
+static void check_output(void)
 {
-    struct iocb *iocb = &record->iocb;
-    char label[32];
-    int length = snprintf(label, sizeof(label), "record %ld\n", i);
-
-    memset(record->header, '.', HEADER);
-    memcpy(record->header, label, length);
-    memset(record->body, 'a' + i % 26, BODY);
-    record->segments[0].iov_base = record->header;
-    record->segments[0].iov_len = HEADER;
-    record->segments[1].iov_base = record->body;
-    record->segments[1].iov_len = BODY;
-
-    memset(iocb, 0, sizeof(*iocb));
-    iocb->aio_data = (uintptr_t)record;
-    iocb->aio_lio_opcode = IOCB_CMD_PWRITEV;
-    iocb->aio_fildes = fd;
-    iocb->aio_buf = (uintptr_t)record->segments;
-    iocb->aio_nbytes = 2;                       /* segments */
-    iocb->aio_offset = (long long)i * RECORD;   /* bytes */
-}
-
-/* Submits one request, and waits for it. Returns its event's res. */
-static long long do_one(aio_context_t ctx, struct iocb *iocb)
-{
-    struct io_event event;
-    int n;
-
-    do
-        n = io_submit(ctx, 1, &iocb);
-    while (n == 0 || (n == -1 && errno == EINTR));
-    if (n == -1)
-        die("io_submit");
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == 0 || (n == -1 && errno == EINTR));
-    if (n == -1)
-        die("io_getevents");
-    return event.res;
-}
-
-/* All of the record is written, or the program ends. */
-static void check(long long res, const char *path)
-{
-    if (res == RECORD)
-        return;
-    errno = res < 0 ? -res : EIO;
-    die("IOCB_CMD_PWRITEV %s", path);
-}
-
-/* The disk confirms that it has what was written before. */
-static void sync_file(aio_context_t ctx, int fd, const char *path)
-{
-    struct iocb iocb;
-    long long res;
-
-    memset(&iocb, 0, sizeof(iocb));
-    iocb.aio_lio_opcode = IOCB_CMD_FDSYNC;
-    iocb.aio_fildes = fd;
-    res = do_one(ctx, &iocb);
-    if (res != 0) {
-        errno = res < 0 ? -res : EIO;
-        die("IOCB_CMD_FDSYNC %s", path);
+    if (ferror(stdout))
+        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) || fflush(stdout) != 0) {
+        warn("standard output");
+        _exit(EXIT_FAILURE);
     }
 }
 
-int main(int argc, char **argv)
+/* What every program does first; status 2 if its arguments are not right. */
+static void start(int argc, char **argv, int min, int max)
 {
-    const char *path = argv[1];
-    const int flags = O_WRONLY | O_CREAT | O_TRUNC;
-    long records = 20, depth = 4;
-    long prepared = 0, in_flight = 0, done = 0, nr_idle = 0, nr_ready = 0;
-    aio_context_t ctx = 0;
-    void *memory;
-    struct record *window;
-    int fd, n;
+    const char *first = argc > 1 ? argv[1] : "";
+    int help = !strcmp(first, "-h") || !strcmp(first, "--help");
 
-    check_arguments(argc, argv, 1, 3);
-    if (argc > 2)
-        records = number(argv[2], 1, 1000000);
-    if (argc > 3)
-        depth = number(argv[3], 1, 1024);
-    signal(SIGXFSZ, SIG_IGN);   /* over `ulimit -f`: an error, no kill */
-
-    /* Set up: a file past the page cache, if its filesystem can do that. */
-    fd = open(path, flags | O_DIRECT, 0666);
-    if (fd == -1 && errno == EINVAL)
-        fd = open(path, flags, 0666);
-    if (fd == -1)
-        die("open %s", path);
-
-    /* The window, and lists of what is idle and ready in it. */
-    struct record **idle = calloc(depth, sizeof(*idle));
-    struct iocb **ready = calloc(depth, sizeof(*ready));
-    struct io_event *events = calloc(depth, sizeof(*events));
-    if (!idle || !ready || !events)
-        die("calloc");
-    errno = posix_memalign(&memory, HEADER, depth * sizeof(*window));
-    if (errno != 0)
-        die("posix_memalign");
-    window = memory;
-    while (nr_idle < depth) {
-        idle[nr_idle] = &window[nr_idle];
-        nr_idle++;
+    for (int fd = 0; fd <= 2; fd++) /* closed, it would become FILE's */
+        if (fcntl(fd, F_GETFD) == -1)
+            open("/dev/null", O_RDONLY);
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+    atexit(check_output);
+    signal(SIGXFSZ, SIG_IGN); /* over `ulimit -f`: an error, no kill */
+    if (help || argc <= min || argc > max + 1 || first[0] == '-') {
+        fputs(usage, help ? stdout : stderr);
+        exit(help ? EXIT_SUCCESS : 2);
     }
-    if (io_setup(depth, &ctx) == -1)
-        die("io_setup");
+}
 
-    while (done < records) {
-        /* Prepare: a record for each idle place in the window. */
-        while (nr_idle > 0 && prepared < records) {
-            struct record *record = idle[--nr_idle];
+/* The whole number in `text`; status 2 if it is not from min to max. */
+static long number(const char *text, long min, long max)
+{
+    char *end;
+    long n;
 
-            prepare(record, fd, prepared++);
-            ready[nr_ready++] = &record->iocb;
-        }
-
-        /* Submit what is ready, and go on after a partial count. */
-        while (nr_ready > 0) {
-            n = io_submit(ctx, nr_ready, ready);
-            if (n == -1 && errno == EINTR)
-                continue;
-            if (n == -1 && errno == EAGAIN && in_flight > 0)
-                break;
-            if (n == -1)
-                die("io_submit");
-            in_flight += n;
-            nr_ready -= n;
-            memmove(ready, ready + n, nr_ready * sizeof(*ready));
-        }
-
-        /* Reap: only now is the memory of these records ours again. */
-        n = io_getevents(ctx, 1, depth, events, NULL);
-        if (n == -1 && errno != EINTR)
-            die("io_getevents");
-        for (int i = 0; i < n; i++) {
-            check(events[i].res, path);
-            idle[nr_idle++] = (void *)(uintptr_t)events[i].data;
-            in_flight--;
-            done++;
-        }
-    }
-
-    /* A sync covers the writes that are done, and no others: so it has to
-     * wait for the last of them. */
-    sync_file(ctx, fd, path);
-    printf("written: %ld records\n", records);
-
-    /* Tear down. */
-    if (io_destroy(ctx) == -1)
-        die("io_destroy");
-    if (close(fd) == -1)
-        die("close %s", path);
-    free(memory);
-    free(events);
-    free(ready);
-    free(idle);
-
-    /* Output that did not arrive (a full disk, say) is a failure too. */
-    if (fflush(stdout) != 0 || ferror(stdout))
-        die("standard output");
-    return EXIT_SUCCESS;
+    errno = 0;
+    n = strtol(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && n >= min && n <= max)
+        return n;
+    warnx("'%s' is not a number from %ld to %ld", text, min, max);
+    fputs(usage, stderr);
+    exit(2);
 }
