@@ -47,6 +47,7 @@ struct late {
     struct iovec *segments; /* copied as well, as the kernel does */
     aio_context_t ctx;
     int submitted;
+    void *torment;
     struct late *next;
 };
 
@@ -145,6 +146,7 @@ static int take(aio_context_t ctx, struct iocb *iocb)
         new->iocb.aio_resfd = own(new->iocb.aio_resfd);
     new->original = iocb;
     new->ctx = ctx;
+    new->torment = torment_add(ctx, iocb, &new->iocb);
     while (oldest_first && *place != NULL)
         place = &(*place)->next;
     new->next = *place;
@@ -158,8 +160,11 @@ long long late_submit(struct made *made)
     long n, nr = made->args[1];
     int error = 0;
 
-    if (!late || nr < 1)
-        return make_it(made);
+    if (!late || nr < 1) {
+        made->result = make_it(made);
+        torment_submit(made);
+        return made->result;
+    }
     lock();
     for (n = 0; n < nr && error == 0; n += error == 0)
         error = take(made->args[0], list[n]);
@@ -174,6 +179,8 @@ static int submit_now(struct late *request)
     char line[160];
     long n;
 
+    torment_now(request->torment);
+    request->torment = NULL;
     do
         n = raw(SYS_io_submit, (long)request->ctx, 1L, (long)list);
     while (n == -1 && errno == EINTR);
@@ -259,6 +266,7 @@ long long late_destroy(struct made *made)
 {
     if (late)
         flush(LONG_MAX);
+    torment_destroy(made->args[0]);
     return make_it(made);
 }
 

@@ -4,7 +4,7 @@
  * A library to preload. What it does is told by the environment, and is
  * written down where it is done: AIO_FAULT, AIO_FAULT_LOG and AIO_DIOALIGN in
  * fault.c, AIO_LATE in late.c, AIO_TRACE, AIO_WATCH and HANDLER_LOG in
- * trace.c. With none of them it changes nothing.
+ * trace.c, AIO_TORMENT in torment.c. With none of them it changes nothing.
  *
  * Build:  make tests/helpers/fault.so
  * Usage:  LD_PRELOAD=tests/helpers/fault.so AIO_...=... PROGRAM ...
@@ -450,6 +450,7 @@ __attribute__((constructor)) static void start(void)
 {
     program = object_of((void *)(uintptr_t)getauxval(AT_ENTRY));
     late_start();
+    torment_start();
     trace_start();
     fault_start();
 }
@@ -457,5 +458,6 @@ __attribute__((constructor)) static void start(void)
 __attribute__((destructor)) static void end(void)
 {
     trace_end();
+    torment_end();
     fault_end();
 }

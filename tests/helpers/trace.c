@@ -337,6 +337,7 @@ static void change_ring(void)
 void trace_setup(struct made *made)
 {
     note("io_setup %u = %ld\n", (unsigned)made->args[0], (long)made->result);
+    torment_setup(made);
     if (made->result != 0)
         return;
     contexts++;
@@ -386,6 +387,7 @@ void trace_events(struct made *made)
     const long *a = made->args;
     const unsigned long *mask = NULL;
 
+    torment_events();
     note("%s %ld %ld", made->call->name, a[1], a[2]);
     note_time(made, a[4]);
     if (made->call == &call_io_pgetevents && a[5] != 0)
@@ -494,6 +496,7 @@ void trace_memalign(struct made *made)
 
 void trace_free(struct made *made)
 {
+    torment_free((void *)made->args[0]);
     if (trace_fd != -1 && made->args[0] != 0 && by_program(made->caller))
         blocks--;
 }
