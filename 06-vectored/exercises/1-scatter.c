@@ -10,7 +10,7 @@
  * Output: As it is: the header's line, and the number of lines in the body. A
  *         read that fails ends it with status 1 and "1-scatter:
  *         IOCB_CMD_PREADV FILE: reason"; a record that is not whole, too.
- * Read:   06-vectored/README.md, line 47 (The code that matters);
+ * Read:   06-vectored/README.md, line 50 (The code that matters);
  *         06-vectored/vectored.c
  * Check:  make exercise-6.1
  *

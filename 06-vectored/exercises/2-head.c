@@ -10,7 +10,7 @@
  *         the ring: io_getevents() is only for when it is empty.
  * Output: "requests: N, calls of io_getevents: M", status 0. If an event brings
  *         an error, status 1 and "2-head: IOCB_CMD_PWRITE FILE: reason".
- * Read:   06-vectored/README.md, line 198 (How many system calls does it take
+ * Read:   06-vectored/README.md, line 200 (How many system calls does it take
  *         to reap 500 events?);
  *         06-vectored/ring-reap.c
  * Check:  make exercise-6.2

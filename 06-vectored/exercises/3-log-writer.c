@@ -15,7 +15,7 @@
  *         short has failed, too, and the reason is EIO's.
  * Read:   03-batch-submit/README.md, line 24 (The idea);
  *         04-odirect/README.md, line 58 (The code that matters);
- *         06-vectored/README.md, line 47 (The code that matters);
+ *         06-vectored/README.md, line 50 (The code that matters);
  *         06-vectored/vectored.c;
  *         03-batch-submit/batch-submit.c
  * Check:  make exercise-6.3
