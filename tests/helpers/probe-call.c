@@ -21,22 +21,18 @@
 #include <linux/aio_abi.h>
 #include <linux/capability.h>
 #include <linux/fiemap.h>
-#include <linux/filter.h>
 #include <linux/fs.h>
-#include <linux/seccomp.h>
 #include <linux/time_types.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -1840,26 +1836,6 @@ static void pgetevents_mask(void)
 
 /* ---- Not questions, but what tests need beside them ---- */
 
-/* sandbox ERRNO PROGRAM ...: runs it where io_setup fails with ERRNO. */
-static int sandbox(char **argv)
-{
-    int error = !strcmp(argv[0], "ENOSYS") ? ENOSYS : EPERM;
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = { sizeof(filter) / sizeof(filter[0]), filter };
-
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == -1)
-        err(1, "prctl");
-    execv(argv[1], argv + 1);
-    err(1, "exec %s", argv[1]);
-    return 1;
-}
-
 /* hold N: has a context for N events, until nobody reads its output. */
 static int hold(unsigned nr_events)
 {
@@ -1999,8 +1975,6 @@ static const struct question {
 
 int main(int argc, char **argv)
 {
-    if (argc > 3 && !strcmp(argv[1], "sandbox"))
-        return sandbox(argv + 2);
     if (argc == 3 && !strcmp(argv[1], "hold"))
         return hold(atoi(argv[2]));
     if (argc == 3 && !strcmp(argv[1], "delayed"))

@@ -131,7 +131,7 @@ compare() {
 # in_sandbox ERRNO NAME ARGUMENT...: a program of the chapter, run where
 # io_setup is forbidden and fails so (ENOSYS or EPERM).
 in_sandbox() {
-    ended 60 "$BATS_FILE_TMPDIR/probe" sandbox "$1" \
+    ended 60 "$root/tests/helpers/sandbox" "io_setup=$1" -- \
         "$root/$chapter/$2" "${@:3}"
 }
 
