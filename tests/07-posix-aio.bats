@@ -134,7 +134,7 @@ requests() {
 
 # ---- All programs ----
 
-writers=(posix-aio suspend signal callback listio cancel fsync)
+writers=(posix-aio suspend signal callback listio cancel fsync fork-and-exit)
 programs=("${writers[@]}" one-queue-per-descriptor)
 
 @test "each program has a usage text, for help and for wrong arguments" {
@@ -881,15 +881,15 @@ aio_error: ECANCELED"
     fi
 }
 
-@test "aio_cancel of a request behind a write to a pipe hangs on musl" {
+@test "aio_cancel of a request behind a write to a pipe hangs on musl, and close" {
     local question
 
-    for question in cancel_behind_write cancel_fsync; do
+    for question in cancel_behind_write cancel_fsync close_behind_write \
+        close_fsync; do
         if [[ $library == glibc ]]; then
             probe "$question"
-            assert_output "\
-both are in flight
-aio_cancel: 0"
+            assert_line "both are in flight"
+            assert_line "@(aio_cancel|close): 0"
         else
             # It has blocked all signals that it could.
             run -137 timeout -s KILL 0.3 "$BATS_FILE_TMPDIR/probe" "$question"
@@ -1149,6 +1149,44 @@ callback: $(on none came)"
 @test "in a callback no signal is blocked on glibc, and all are on musl" {
     signals callback_mask
     assert_output "blocked of 31 signals: $(on 0 29)"
+}
+
+@test "fork-and-exit shows what a child has, and what is lost at exit" {
+    local bytes
+
+    traced fork-and-exit demo.txt
+    assert_output "\
+${lines[0]}
+POSIX, a read in flight, in the child: not done
+POSIX, a read in flight, in the parent: done
+POSIX, a write of the parent: done
+POSIX, a write of the child: $(on 'not done' done)
+kernel, at exit: 2097152 of 2097152 bytes are in the file"
+    [[ ${lines[0]} =~ ^'POSIX, at exit: '([0-9]+)' of 4194304 bytes have'\
+' arrived'$ ]]
+    # What a pipe holds.
+    bytes=${BASH_REMATCH[1]}
+    ((bytes >= 4096 && bytes < 2097152))
+    same "letters in the file" "$(tr -d k <demo.txt | wc -c)" 0
+    same "its length" "$(wc -c <demo.txt)" 2097152
+}
+
+@test "fork-and-exit names each call that fails, in the children too" {
+    faults fork-and-exit <<END
+pipe@1=EMFILE: pipe: $emfile
+fork@1=EAGAIN: fork: Resource temporarily unavailable
+aio_write@1=EAGAIN: aio_write pipe: Resource temporarily unavailable
+poll@1=short=0: poll: $etimedout
+ioctl@1=EINVAL: ioctl: Invalid argument
+aio_read@1=EAGAIN: aio_read pipe: Resource temporarily unavailable
+write@1=EPIPE: write pipe: Broken pipe
+pwrite@1=ENOSPC: pwrite demo.txt: No space left on device
+pwrite@1=short=5: pwrite demo.txt: $eio
+fsync@1=EIO: fsync demo.txt: $eio
+io_setup@1=EAGAIN: io_setup: Resource temporarily unavailable
+io_submit@1=EINVAL: io_submit: Invalid argument
+pread@1=EIO: pread demo.txt: $eio
+END
 }
 
 @test "a thread without work leaves, on glibc after a second" {

@@ -324,8 +324,9 @@ static void close_queued(void)
         printf("in the other pipe: '%c'\n", got);
 }
 
-/* Takes back a request behind a write to a pipe which is under way. */
-static void cancel_second(int op)
+/* Takes back a request behind a write to a pipe which is under way, or closes
+ * their descriptor. */
+static void cancel_second(int op, int closes)
 {
     static char much[MUCH];
     static struct aiocb first, second;
@@ -341,17 +342,30 @@ static void cancel_second(int op)
         err(1, "read");
     printf("both are in flight\n");
     fflush(stdout);
-    answer("aio_cancel", aio_cancel(ends[1], &second));
+    if (closes)
+        answer("close", close(ends[1]));
+    else
+        answer("aio_cancel", aio_cancel(ends[1], &second));
 }
 
 static void cancel_behind_write(void)
 {
-    cancel_second(LIO_WRITE);
+    cancel_second(LIO_WRITE, 0);
 }
 
 static void cancel_fsync(void)
 {
-    cancel_second(O_SYNC);
+    cancel_second(O_SYNC, 0);
+}
+
+static void close_behind_write(void)
+{
+    cancel_second(LIO_WRITE, 1);
+}
+
+static void close_fsync(void)
+{
+    cancel_second(O_SYNC, 1);
 }
 
 /* lio_listio(LIO_WAIT) of a read that waits, interrupted. */
@@ -790,17 +804,40 @@ static void long_queue(void)
 #endif
 
 static const struct question questions[] = {
-    Q(lists),        Q(list_callbacks), Q(list_lost),
-    Q(no_threads),   Q(cancels),        Q(syncs),
-    Q(limits),       Q(copied),         Q(full_pool),
-    Q(orphans),      Q(long_queue),     Q(cancel_bad_fd),
-    Q(sync_order),   Q(sync_overtakes), Q(library),
-    Q(bad_fd),       Q(fsync_bad_fd),   Q(pool),
-    Q(pool_of_two),  Q(listio_threads), Q(listio_threads_event),
-    Q(listio_event), Q(idle),           Q(cancel_notifies),
-    Q(close_read),   Q(close_queued),   Q(cancel_behind_write),
-    Q(cancel_fsync), Q(listio_crash),   Q(listio_blocked),
-    Q(maps),         { NULL, NULL },
+    Q(lists),
+    Q(list_callbacks),
+    Q(list_lost),
+    Q(no_threads),
+    Q(cancels),
+    Q(syncs),
+    Q(limits),
+    Q(copied),
+    Q(full_pool),
+    Q(orphans),
+    Q(long_queue),
+    Q(cancel_bad_fd),
+    Q(sync_order),
+    Q(sync_overtakes),
+    Q(library),
+    Q(bad_fd),
+    Q(fsync_bad_fd),
+    Q(pool),
+    Q(pool_of_two),
+    Q(listio_threads),
+    Q(listio_threads_event),
+    Q(listio_event),
+    Q(idle),
+    Q(cancel_notifies),
+    Q(close_read),
+    Q(close_queued),
+    Q(cancel_behind_write),
+    Q(cancel_fsync),
+    Q(close_behind_write),
+    Q(close_fsync),
+    Q(listio_crash),
+    Q(listio_blocked),
+    Q(maps),
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
