@@ -1,11 +1,10 @@
 /*
  * wait-signal.c - completions or a signal, without a race
  *
- * A program that waits for completions must also hear of a signal: time to
- * end, time to reload. If it comes just before io_getevents(), its handler
- * has run and is over, and the wait sleeps on. io_pgetevents() closes the
- * gap as ppoll() does: the signal is blocked all the time, but for the wait
- * itself, which begins by letting in what has come meanwhile.
+ * A signal comes just before io_getevents(): its handler has run and is over,
+ * and the wait sleeps on. io_pgetevents() closes the gap as ppoll() does: the
+ * signal is blocked all the time, but for the wait itself, which begins by
+ * letting in what has come meanwhile.
  *
  * Build:  cc -o wait-signal wait-signal.c
  * Usage:  ./wait-signal
@@ -20,7 +19,6 @@
 #include <linux/time_types.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +27,10 @@
 
 static volatile sig_atomic_t handled; /* how often the handler ran */
 
-static void send_signal(void), set_mask(const sigset_t *mask);
-static int wait_for(aio_context_t ctx, struct __kernel_old_timespec *timeout,
-                    const sigset_t *mask);
-static void show(const char *wait, int n), on_signal(int signo);
+static void on_signal(int signo);
+static void wait_for(const char *what, aio_context_t ctx,
+                     struct __kernel_old_timespec *timeout,
+                     const sigset_t *mask);
 static void start(int argc, char **argv, int min, int max);
 static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
@@ -48,17 +46,16 @@ static int io_pgetevents(aio_context_t ctx, long min_nr, long nr,
 int main(int argc, char **argv)
 {
     struct sigaction action = { .sa_handler = on_signal };
-    struct __kernel_old_timespec moment = { .tv_nsec = 20000000 };
-    struct __kernel_old_timespec limit = { .tv_sec = 10 };
+    struct __kernel_old_timespec moment = { 0, 20000000 }, limit = { 10, 0 };
     struct iocb iocb = { .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN };
     struct iocb *list[1] = { &iocb };
     sigset_t blocked, unblocked;
     aio_context_t ctx = 0;
-    int n, ends[2];
+    int ends[2];
 
     start(argc, argv, 0, 0);
 
-    /* SIGUSR1 has a handler, and is blocked. */
+    /* SIGUSR1 has a handler, and is blocked: if sent, it is pending. */
     if (sigaction(SIGUSR1, &action, NULL) == -1)
         err(1, "sigaction");
     if (sigprocmask(SIG_SETMASK, NULL, &blocked) == -1)
@@ -66,26 +63,29 @@ int main(int argc, char **argv)
     unblocked = blocked;
     sigaddset(&blocked, SIGUSR1);
     sigdelset(&unblocked, SIGUSR1);
-    set_mask(&blocked);
+    if (sigprocmask(SIG_SETMASK, &blocked, NULL) == -1)
+        err(1, "sigprocmask");
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
 
-    /*
-     * Wrong: two calls, and a signal that comes before the second. Here it
-     * is pending, so its handler runs as the first one lets it in. Nothing
-     * is left to end the wait: without a time-out it would be for ever.
-     */
-    send_signal();
-    set_mask(&unblocked);
-    show("unblock, then io_getevents", wait_for(ctx, &moment, NULL));
-    set_mask(&blocked);
+    /* Wrong: two calls. The handler runs as the first one lets it in, so
+     * nothing is left to end the wait but the time-out. */
+    if (raise(SIGUSR1) != 0)
+        err(1, "raise");
+    if (sigprocmask(SIG_SETMASK, &unblocked, NULL) == -1)
+        err(1, "sigprocmask");
+    wait_for("unblock, then io_getevents", ctx, &moment, NULL);
+    if (sigprocmask(SIG_SETMASK, &blocked, NULL) == -1)
+        err(1, "sigprocmask");
 
     /* Right: one call lets it in and waits, with nothing in between. */
-    send_signal();
-    show("io_pgetevents", wait_for(ctx, &limit, &unblocked));
+    if (raise(SIGUSR1) != 0)
+        err(1, "raise");
+    wait_for("io_pgetevents", ctx, &limit, &unblocked);
 
     /* After the wait the old mask is back: the next one is pending again. */
-    send_signal();
+    if (raise(SIGUSR1) != 0)
+        err(1, "raise");
     printf("signal after the wait, handled: %d\n", (int)handled);
 
     /* An event too, of a POLL on a pipe with a byte: neither is lost. */
@@ -94,15 +94,13 @@ int main(int argc, char **argv)
     if (write(ends[1], "x", 1) == -1)
         err(1, "write");
     iocb.aio_fildes = ends[0];
-    do
-        n = io_submit(ctx, 1, list);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        err(1, "io_submit");
-    show("io_pgetevents with an event", wait_for(ctx, &limit, &unblocked));
+    while (io_submit(ctx, 1, list) == -1)
+        if (errno != EINTR)
+            err(1, "io_submit");
+    wait_for("io_pgetevents with an event", ctx, &limit, &unblocked);
 
     /* And with neither it ends as io_getevents() does. */
-    show("io_pgetevents with neither", wait_for(ctx, &moment, &unblocked));
+    wait_for("io_pgetevents with neither", ctx, &moment, &unblocked);
 
     if (io_destroy(ctx) == -1)
         err(1, "io_destroy");
@@ -111,27 +109,14 @@ int main(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* A signal to ourselves. While it is blocked it waits: it is pending. */
-static void send_signal(void)
-{
-    if (raise(SIGUSR1) != 0)
-        err(1, "raise");
-}
-
-static void set_mask(const sigset_t *mask)
-{
-    if (sigprocmask(SIG_SETMASK, mask, NULL) == -1)
-        err(1, "sigprocmask");
-}
-
 /*
  * Waits for an event or SIGUSR1, whichever is first: with io_getevents(), or
  * if there is a `mask` with io_pgetevents() and that one. EINTR without
- * SIGUSR1 is not for us: wait again. (Ctrl-Z and fg give one to io_getevents()
- * only; the kernel begins io_pgetevents() again, with the whole time-out.)
+ * SIGUSR1 is not for us (Ctrl-Z and fg, say): wait again.
  */
-static int wait_for(aio_context_t ctx, struct __kernel_old_timespec *timeout,
-                    const sigset_t *mask)
+static void wait_for(const char *what, aio_context_t ctx,
+                     struct __kernel_old_timespec *timeout,
+                     const sigset_t *mask)
 {
     struct io_event event;
     int n, before = handled;
@@ -142,16 +127,10 @@ static int wait_for(aio_context_t ctx, struct __kernel_old_timespec *timeout,
     while (n == -1 && errno == EINTR && handled == before);
     if (n == -1 && errno != EINTR)
         err(1, mask ? "io_pgetevents" : "io_getevents");
-    return n;
-}
-
-/* How a wait ended, and how often the handler has run by then. */
-static void show(const char *wait, int n)
-{
-    printf("%s: %d %s, handled: %d\n", wait, n == -1 ? 0 : n,
-           n == -1  ? "events, interrupted"
-           : n == 0 ? "events, time-out"
-                    : "event",
+    printf("%s: %s, handled: %d\n", what,
+           n == 1   ? "1 event"
+           : n == 0 ? "0 events, time-out"
+                    : "0 events, interrupted",
            (int)handled);
 }
 
@@ -203,10 +182,8 @@ static int io_pgetevents(aio_context_t ctx, long min_nr, long nr,
     return syscall(SYS_io_pgetevents, ctx, min_nr, nr, events, timeout, &sig);
 }
 
-static const char usage[] =
-    "Usage: wait-signal\n"
-    "Waits for completions or SIGUSR1, first with io_getevents, then with\n"
-    "io_pgetevents.\n";
+static const char usage[] = "Usage: wait-signal\n"
+                            "Waits for completions or SIGUSR1, in two ways.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
