@@ -107,31 +107,24 @@ static void close_end(int i)
 /* Asks to be told when there is something to read. */
 static void ask(aio_context_t ctx, struct iocb *iocb)
 {
-    int n;
-
     *iocb = (struct iocb){
         .aio_lio_opcode = IOCB_CMD_POLL,
         .aio_fildes = ends[0],
         .aio_buf = POLLIN,
     };
-    do
-        n = io_submit(ctx, 1, &iocb);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        err(1, "io_submit");
+    while (io_submit(ctx, 1, &iocb) == -1)
+        if (errno != EINTR)
+            err(1, "io_submit");
 }
 
 /* Waits for the event, which must come, and returns its `res`. */
 static long long answer(aio_context_t ctx)
 {
     struct io_event event;
-    int n;
 
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == 0 || (n == -1 && errno == EINTR));
-    if (n == -1)
-        err(1, "io_getevents");
+    while (io_getevents(ctx, 1, 1, &event, NULL) != 1)
+        if (errno != EINTR)
+            err(1, "io_getevents");
     return event.res;
 }
 
