@@ -57,8 +57,14 @@ endif
 endif
 endif
 
-# The tools and tests that compile something do it the same way.
+# The tools and tests that compile something do it the same way. FILE is any
+# file's name, as it is; and what changes a shell's habits is kept from it.
 export CC CPPFLAGS CFLAGS
+ifdef FILE
+override FILE := $(value FILE)
+export FILE
+endif
+unexport CDPATH POSIXLY_CORRECT
 
 .DELETE_ON_ERROR:
 .PHONY: all programs run test test-course exercises bench plot doctor docs \
@@ -111,7 +117,7 @@ tests/.built-with: FORCE
 	    echo '$(subst ','\'',$(how))' >$@
 
 run: programs                   # the tour; FILE=path is copied at its end
-	@tests/tools/tour $(if $(FILE),'$(FILE)')
+	@tests/tools/tour $(if $(FILE),"$$FILE")
 
 test: all                       # all tests; CHAPTER=3: those of one chapter
 	@tests/run $(CHAPTER)

@@ -1,5 +1,8 @@
 # make and what it calls: the build, the tests' runner, the tour, the doctor.
 # seconds: 6
+#
+# Each test has a process of its own, and variables of its own:
+# shellcheck disable=SC2030,SC2031
 
 load ../helpers/common
 
@@ -278,6 +281,32 @@ END
     [[ $output == *'bats 1.6.9 is too old, 1.7 is needed: '*npm* ]]
 }
 
+# cause TEXT COMMAND...: tests/run says that, in one line, and runs no test.
+cause() {
+    run -1 in_course "${@:2}"
+    # shellcheck disable=SC2053 # a pattern on purpose
+    [[ ${#lines[@]} == 1 && $output == "tests/run: "$1 ]] ||
+        same "what tests/run says" "$output" "tests/run: $1"
+}
+
+@test "tests/run names the one cause for which dozens of tests would fail" {
+    tested_course
+    mkdir bin course/01-setup-destroy
+    TMPDIR=$PWD/none cause "no files can be made in $PWD/none: set TMPDIR *" \
+        tests/run
+    cause 'only 100 files may be open, the tests need 128: ulimit -n' \
+        prlimit --nofile=100 tests/run
+    cause 'no file may have more than 1024 KiB, the tests need 4 GiB: *' \
+        prlimit --fsize=1048576 tests/run
+    echo 'echo "none 99 99 99999 9% /"' | script bin/df
+    PATH=$PWD/bin:$PATH cause 'tests has room for 97 MB, the tests need 300; *' \
+        tests/run
+    echo 'echo setup-destroy: io_setup: Function not implemented >&2; exit 1' |
+        script course/01-setup-destroy/setup-destroy
+    cause 'this system lets nobody use Linux AIO now: *implemented; "make do*' \
+        tests/run
+}
+
 @test "tests/run leaves no file and no process when it is ended" {
     local signal pid
 
@@ -355,8 +384,37 @@ That was the tour. TUTORIAL.md says how it is done, step by step.'
     assert_line '$ 06-vectored/aio-copy ./-my file demo-copy-of--my file'
     assert_line '*are the same, byte for byte'
     run -0 in_course tests/tools/tour '../-my file'
+    run -1 in_course tests/tools/tour ..
+    [[ $output == *'/..: only a regular file is copied' ]]
     run -1 in_course tests/tools/tour nothing
     [[ $output == *'/nothing: there is no such file to copy' ]]
+}
+
+@test "make run FILE=path takes the name as it is, quotes and dollars too" {
+    local name="it's \"\$(a) \$b\".txt"
+
+    touring_course
+    cp "$root/Makefile" course
+    echo mine >"course/$name"
+    run -0 in_course make -s -o programs run "FILE=$name"
+    assert_line "$ 06-vectored/aio-copy $name demo-copy-of-$name"
+    FILE=$name run -0 in_course make -s -o programs run
+    assert_line '*are the same, byte for byte'
+}
+
+@test "what the user's shell is used to does not change the commands" {
+    touring_course
+    mkdir tests
+    export CDPATH=.:$PWD POSIXLY_CORRECT=1
+    run -0 in_course tests/tools/tour
+    [[ ${lines[0]} == 'Chapter 1: about it' ]]
+    same "the last line" "${lines[-1]}" \
+        'That was the tour. TUTORIAL.md says how it is done, step by step.'
+    run -0 "$root/tests/tools/exercise" --edited
+    [[ $output != *tests* ]]
+    tested_course
+    run -0 in_course tests/run 2
+    same "the last line" "${lines[-1]}" '1 passed, 0 failed, 0 skipped'
 }
 
 @test "make run ends at the first program that fails, and names the doctor" {

@@ -11,6 +11,7 @@ bats_require_minimum_version 1.7.0
 # shellcheck disable=SC2154 # bats sets output, stderr, status and lines
 root=${BATS_TEST_DIRNAME%/tests*}
 export LC_ALL=C
+unset CDPATH POSIXLY_CORRECT
 
 setup() {
     scratch=${AIO_TEST_DIR:-$root/tests}/.scratch.$$.$RANDOM
