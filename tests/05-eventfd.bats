@@ -514,6 +514,7 @@ PREAD of a pipe, offset -1: io_submit EINVAL
 PREAD of a pipe: io_submit 1, event 1
 PREAD of a pipe at its end: io_submit 1, event 0
 PREAD of a socket, offset 7: io_submit 1, event ESPIPE
+PWRITE to a socket, offset -1: io_submit EINVAL
 PREAD of a socket: io_submit 1, event 1"
 }
 

@@ -10,7 +10,7 @@
  *         message.
  * Output: "messages: N", status 0. If there is no event within a second, status
  *         1 and "2-rearm: io_getevents: reason", as it does now.
- * Read:   05-eventfd/README.md, line 257 (Can AIO itself be the event loop?);
+ * Read:   05-eventfd/README.md, line 258 (Can AIO itself be the event loop?);
  *         05-eventfd/poll-requests.c
  * Check:  make exercise-5.2
  *

@@ -291,6 +291,7 @@ static void ends(const char *unused)
     transfer("PREAD of a pipe", IOCB_CMD_PREAD, ended[0], 0);
     transfer("PREAD of a pipe at its end", IOCB_CMD_PREAD, ended[0], 0);
     transfer("PREAD of a socket, offset 7", IOCB_CMD_PREAD, pair[0], 7);
+    transfer("PWRITE to a socket, offset -1", IOCB_CMD_PWRITE, pair[0], -1);
     transfer("PREAD of a socket", IOCB_CMD_PREAD, pair[0], 0);
 }
 
