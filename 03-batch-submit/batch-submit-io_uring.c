@@ -65,7 +65,7 @@ int main(int argc, char **argv)
     if (argc > 2)
         requests = number(argv[2], 0, 262144);
     if (argc > 3)
-        depth = number(argv[3], 1, 65536);
+        depth = number(argv[3], 1, 32768); /* io_uring's most */
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
@@ -94,13 +94,13 @@ int main(int argc, char **argv)
 
 /*
  * Makes the rings: both in one piece of memory (since Linux 5.4), and the
- * requests in another. There are twice as many places for results, enough
- * for the whole window: none finds its ring full.
+ * requests in another. There is a place for each request of the window, and
+ * two for its result: none of the rings is ever full.
  */
 static int make_rings(void)
 {
     struct io_uring_params p = { 0 };
-    int ring = io_uring_setup(depth < 32768 ? depth : 32768, &p);
+    int ring = io_uring_setup(depth, &p);
     size_t size, more;
     char *at;
 
@@ -159,24 +159,22 @@ static void prepare(int fd)
 }
 
 /*
- * Puts what is ready into the ring, as far as there is room. Returns how many
- * are in there that the kernel has not taken. The entries must be complete
- * before the kernel can see the new tail: hence the release.
+ * Puts what is ready into the ring, and returns how many are in there that
+ * the kernel has not taken. The entries must be complete before the kernel
+ * can see the new tail: hence the release.
  */
 static unsigned fill_ring(void)
 {
     unsigned head = __atomic_load_n(sq_head, __ATOMIC_ACQUIRE);
     unsigned tail = *sq_tail;
-    long n = 0;
 
-    for (; n < nr_ready && tail - head < sq_entries; n++, tail++) {
+    for (long i = 0; i < nr_ready; i++, tail++) {
         unsigned place = tail & (sq_entries - 1);
 
-        sqes[place] = *ready[n];
+        sqes[place] = *ready[i];
         sq_array[place] = place;
     }
-    nr_ready -= n;
-    memmove(ready, ready + n, nr_ready * sizeof(*ready));
+    nr_ready = 0;
     __atomic_store_n(sq_tail, tail, __ATOMIC_RELEASE);
     return tail - head;
 }

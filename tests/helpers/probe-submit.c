@@ -10,17 +10,6 @@
 #include <poll.h>
 #include <sched.h>
 
-#define MOST 0x7fffffffffffffffLL /* the largest offset there is */
-#ifndef RWF_APPEND
-#define RWF_APPEND 0x10
-#endif
-#ifndef RWF_NOAPPEND
-#define RWF_NOAPPEND 0x20
-#endif
-#ifndef RWF_ATOMIC
-#define RWF_ATOMIC 0x40
-#endif
-
 /* A new file, open for reading and writing, past the page cache if it can. */
 static int scratch(const char *path)
 {
@@ -114,29 +103,6 @@ static void closed(const char *path)
     printf("its event: POLLIN %d\n", !!(events[0].res & POLLIN));
 }
 
-/* What io_submit() itself refuses, beside what chapter 2 shows. */
-static void refused(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
-
-    need(fd != -1, path);
-    prepare(0, IOCB_CMD_PWRITE, fd, "x", 2)->aio_offset = MOST - 1;
-    printf("a length beyond the largest offset: %s\n", said(submit(&iocbs[0])));
-    prepare(0, IOCB_CMD_PREAD, fd, block(), BLOCK)->aio_rw_flags = RWF_ATOMIC;
-    printf("RWF_ATOMIC, a read: %s\n", said(submit(&iocbs[0])));
-    prepare(0, IOCB_CMD_PWRITE, fd, block(), BLOCK)->aio_rw_flags = RWF_ATOMIC;
-    printf("RWF_ATOMIC, a buffered write: ");
-    if (submit(&iocbs[0]) == -1)
-        printf("%s\n", name(errno));
-    else if (reap(1) == 1) /* xfs takes it first */
-        printf("event %s\n", name(-events[0].res));
-    prepare(0, IOCB_CMD_PWRITE, fd, "x", 1)->aio_rw_flags = RWF_NOAPPEND;
-    if (submit(&iocbs[0]) != 1)
-        printf("only RWF_NOAPPEND: %s\n", name(errno)); /* before 6.9 */
-    iocbs[0].aio_rw_flags = RWF_APPEND | RWF_NOAPPEND;
-    printf("RWF_APPEND and RWF_NOAPPEND: %s\n", said(submit(&iocbs[0])));
-}
-
 /* Which of io_cancel's checks comes first. */
 static void cancel_checks(const char *unused)
 {
@@ -217,7 +183,6 @@ int main(int argc, char **argv)
         { "bad-in-the-middle", bad_in_the_middle },
         { "two-thousand", two_thousand },
         { "closed", closed },
-        { "refused", refused },
         { "cancel-checks", cancel_checks },
         { "cancel-file", cancel_file },
         { "cancel-poll", cancel_poll },
