@@ -162,6 +162,8 @@ static void write_and_cancel(int fd)
         err(1, "aio_write %s", path);
     wait_for(&writing);
     errno = aio_error(&writing);
+    if (errno == 0 && aio_return(&writing) != (ssize_t)strlen(text))
+        errno = EIO; /* short */
     if (errno != 0)
         err(1, "aio_write %s", path);
     cancel("done", fd, &writing);
