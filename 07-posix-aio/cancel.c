@@ -23,7 +23,6 @@
 #include <unistd.h>
 
 enum { REQUESTS = 3 };
-
 static struct aiocb aiocbs[REQUESTS]; /* reads of the pipe */
 static const char *path;
 
