@@ -1008,13 +1008,6 @@ res EFBIG"
     fact event_largest "$answer"
 }
 
-@test "a pipe ignores aio_offset, but not -1; a socket takes only 0" {
-    fact event_no_offset "res 1
-EINVAL
-res ESPIPE
-res 1"
-}
-
 @test "O_DIRECT: a bad length or offset is EINVAL in the event, if not taken" {
     local refused="res 10
 res EINVAL
@@ -1130,15 +1123,7 @@ EFAULT
 EINVAL
 EFAULT
 EINVAL
-0
-EINVAL
-EINVAL
-EINVAL"
-}
-
-@test "io_pgetevents: bad events are EFAULT, and none is lost" {
-    fact pgetevents_bad_events "EFAULT
-res 4"
+0"
 }
 
 @test "io_pgetevents swaps the signal mask for the wait only" {

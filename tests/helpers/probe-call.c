@@ -34,7 +34,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -1486,28 +1485,6 @@ static void event_largest(void)
     try(&iocb);
 }
 
-/* A pipe has no offsets, a socket takes none. */
-static void event_no_offset(void)
-{
-    int write_end, sockets[2];
-    char data[1];
-    struct iocb iocb = request(IOCB_CMD_PREAD, empty_pipe(&write_end), data, 1);
-
-    if (write(write_end, "!", 1) != 1 ||
-        socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == -1 ||
-        write(sockets[1], "!", 1) != 1)
-        err(1, "write");
-    iocb.aio_offset = 12345;
-    try(&iocb);
-    iocb.aio_offset = -1;
-    try(&iocb);
-    iocb.aio_fildes = sockets[0];
-    iocb.aio_offset = 12345;
-    try(&iocb);
-    iocb.aio_offset = 0;
-    try(&iocb);
-}
-
 static void event_direct(void)
 {
     static char pages[8192];
@@ -1791,20 +1768,6 @@ static void pgetevents_arguments(void)
     answer(io_pgetevents(ctx, 0, 1, &event, &zero, &bad_mask));
     answer(io_pgetevents(0, 0, 1, &event, &zero, &good));
     answer(io_pgetevents(ctx, 0, 1, &event, &zero, &good));
-    answer(io_pgetevents(ctx, -1, 1, &event, &zero, &good));
-    answer(io_pgetevents(ctx, 0, -1, &event, &zero, &good));
-    answer(io_pgetevents(ctx, 2, 1, &event, &zero, &good));
-}
-
-/* An event that cannot be copied out is there for the next call. */
-static void pgetevents_bad_events(void)
-{
-    aio_context_t ctx = the_context();
-    struct __kernel_old_timespec timeout = { 10, 0 };
-
-    must_submit(ctx, done_request());
-    answer(io_pgetevents(ctx, 1, 1, bad_address(), &timeout, NULL));
-    print_next(ctx);
 }
 
 /* Blocked before and after, let in by the mask of the wait. */
@@ -1969,8 +1932,6 @@ static const struct question {
     Q(event_most),
     Q(event_size),
     Q(event_largest),
-    Q(event_no_offset),
-    Q(pgetevents_bad_events),
 };
 
 int main(int argc, char **argv)
