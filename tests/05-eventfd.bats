@@ -123,6 +123,17 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
     [[ ${#lines[@]} -gt 2 ]]
 }
 
+@test "in chapter 5 only eventfd takes arguments" {
+    begin poll-requests demo
+    begin poll-and-close demo
+    begin wait-signal demo
+    begin eventfd
+    begin eventfd demo 1 2
+    while next; do
+        assert_status 2
+    done
+}
+
 # ---- eventfd ----
 
 @test "eventfd writes a file of any size from one epoll loop" {
@@ -438,6 +449,8 @@ turn 3: requests 2, events 2
 }
 
 @test "poll-requests and wait-signal name what failed" {
+    local n
+
     fails poll-requests '' \
         io_getevents@5=res=-EIO "IOCB_CMD_POLL pipe: $eio" \
         io_getevents@7=res=-EIO "IOCB_CMD_POLL socket: $eio" \
@@ -449,7 +462,16 @@ turn 3: requests 2, events 2
     fails wait-signal '' \
         io_pgetevents@1=ENOSYS 'io_pgetevents: Function not implemented' \
         io_getevents@1=EIO "io_getevents: $eio" \
-        io_submit@1=EIO "io_submit: $eio" raise@3=EIO "raise: $eio"
+        io_submit@1=EIO "io_submit: $eio" sigaction@1=EIO "sigaction: $eio" \
+        pipe@1=EIO "pipe: $eio" write@1=EIO "write: $eio" \
+        close@1=EIO "close: $eio" close@2=EIO "close: $eio" \
+        io_destroy@1=EIO "io_destroy: $eio"
+    for n in 1 2 3; do
+        fails wait-signal '' "raise@$n=EIO" "raise: $eio"
+    done
+    for n in 1 2 3 4; do
+        fails wait-signal '' "sigprocmask@$n=EIO" "sigprocmask: $eio"
+    done
     failed
 }
 
