@@ -272,6 +272,10 @@ static void no_address(void)
     aio_context_t ctx = context();
     int fd = open_file(0);
 
+    if (sizeof(void *) < 8) {
+        puts("32 bits");
+        return;
+    }
     segments[0].iov_base = (void *)(uintptr_t)(1ULL << 63);
     for (int length = 1; length >= 0; length--) {
         segments[0].iov_len = length;
