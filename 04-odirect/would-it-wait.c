@@ -33,8 +33,7 @@ static const char *path;
 static aio_context_t ctx = 0;
 static char *data; /* one block, aligned */
 
-static void ask(const char *kind, int opcode, int fd, int block,
-                const char *for_what);
+static void ask(const char *kind, int op, int fd, int block, const char *why);
 static void write_block(int fd, int block), write_back(int fd);
 static void start(int argc, char **argv, int min, int max);
 static int create(int flags);
@@ -133,18 +132,17 @@ static long long request(int opcode, int fd, int block, int flags)
 }
 
 /* Asks with RWF_NOWAIT. If that would wait, the same without must succeed. */
-static void ask(const char *kind, int opcode, int fd, int block,
-                const char *for_what)
+static void ask(const char *kind, int op, int fd, int block, const char *why)
 {
     long long res;
 
     usleep(20000); /* so that its time stamp is no longer that of the file */
-    res = request(opcode, fd, block, RWF_NOWAIT);
+    res = request(op, fd, block, RWF_NOWAIT);
     printf("%-38s ", kind);
     if (res == BLOCK) {
         printf("does not wait\n");
     } else if (res == -EAGAIN) {
-        printf("would wait, perhaps for %s\n", for_what);
+        printf("would wait, perhaps for %s\n", why);
     } else if (res == -EOPNOTSUPP || res == -EINVAL) {
         printf("cannot be asked: %s\n", strerror(-res));
     } else if (res > 0) {
@@ -153,7 +151,7 @@ static void ask(const char *kind, int opcode, int fd, int block,
         errno = res < 0 ? -res : EIO;
         err(1, "RWF_NOWAIT %s", path);
     }
-    if (res != BLOCK && request(opcode, fd, block, 0) != BLOCK) {
+    if (res != BLOCK && request(op, fd, block, 0) != BLOCK) {
         errno = EIO;
         err(1, "without RWF_NOWAIT %s", path);
     }

@@ -11,7 +11,7 @@
  *         then ftruncate() cuts them off.
  * Output: "written: SIZE bytes", status 0. Calls that fail end the program
  *         with status 1 and "2-tail: CALL FILE: reason", as ever.
- * Read:   04-odirect/README.md, line 1 (The code that matters);
+ * Read:   04-odirect/README.md, line 70 (The code that matters);
  *         04-odirect/odirect.c
  * Check:  make exercise-4.2
  *
