@@ -174,7 +174,8 @@ test-classroom: all             # thirty learners side by side: all green?
 	@tests/maintain/classroom
 
 # What the pages have you make, by name: another demo.c is somebody's work.
-demos := demo $(addprefix demo,.dat .dst .fifo .link .new .reads .src .txt)
+demos := demo $(addprefix demo,.copy .dat .dst .fifo .image .link .log .new \
+        .out .reads .src .sum .txt)
 
 clean:                          # removes what was built and left over
 	@rm -f $(basename $(wildcard 0*/*.c 0*/exercises/*.c 0*/solutions/*.c))

@@ -6,18 +6,19 @@
 # shellcheck disable=SC2016,SC2154 # $ is meant; common.bash sets root
 load helpers/common
 
-pages=("$root/README.md" "$root/TUTORIAL.md" "$root"/0*/README.md)
+pages=("$root"/{README,TUTORIAL,CONTRIBUTING,0*/README,tests/README}.md)
 
 # All pages are checked side by side; each test then looks at one of them.
 setup_file() {
     local pages
 
     cd "$root" || return
-    pages=(README.md TUTORIAL.md 0*/README.md)
+    pages=({README,TUTORIAL,CONTRIBUTING,0*/README,tests/README}.md)
     # shellcheck disable=SC2016 # for the inner shell
     printf '%s\n' "${pages[@]}" | xargs -P 3 -I PAGE sh -c '
         said=$BATS_FILE_TMPDIR/$(echo "$1" | tr / -)
-        tests/maintain/docs check "$1" >"$said" 2>&1 3>&- || echo failed >>"$said"
+        tests/maintain/docs check "$1" >"$said" 2>&1 3>&- ||
+            echo failed >>"$said"
         ' - PAGE
 }
 
@@ -65,10 +66,18 @@ this_page_is_true() {
     this_page_is_true
 }
 
+@test "every block and every link of CONTRIBUTING.md is true" {
+    this_page_is_true
+}
+
+@test "every block and every link of tests/README.md is true" {
+    this_page_is_true
+}
+
 @test "each page has such a test, and each chapter a page" {
     local page folders=("$root"/0*/)
 
-    same "the number of pages" "${#pages[@]}" $((${#folders[@]} + 2))
+    same "the number of pages" "${#pages[@]}" $((${#folders[@]} + 4))
     for page in "${pages[@]}"; do
         grep -qF " of ${page#"$root/"} is true\" {" "$BATS_TEST_FILENAME" ||
             { echo "no test: $page"; return 1; }

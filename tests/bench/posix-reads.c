@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-    BLOCK = 4096,               /* bytes a read */
+    BLOCK = 4096, /* bytes a read */
     MAX_DEPTH = 256
 };
 
@@ -39,7 +39,7 @@ static _Noreturn void die(const char *call, ...)
     int error = errno;
     va_list args;
 
-    fflush(stdout);             /* what was printed first is seen first */
+    fflush(stdout); /* what was printed first is seen first */
     fprintf(stderr, "%s: ", program_invocation_short_name);
     va_start(args, call);
     vfprintf(stderr, call, args);

@@ -299,8 +299,8 @@ cause() {
     cause 'no file may have more than 1024 KiB, the tests need 4 GiB: *' \
         prlimit --fsize=1048576 tests/run
     echo 'echo "none 99 99 99999 9% /"' | script bin/df
-    PATH=$PWD/bin:$PATH cause 'tests has room for 97 MB, the tests need 300; *' \
-        tests/run
+    PATH=$PWD/bin:$PATH \
+        cause 'tests has room for 97 MB, the tests need 300; *' tests/run
     echo 'echo setup-destroy: io_setup: Function not implemented >&2; exit 1' |
         script course/01-setup-destroy/setup-destroy
     cause 'this system lets nobody use Linux AIO now: *implemented; "make do*' \

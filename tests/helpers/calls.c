@@ -26,12 +26,30 @@
 /* Not strerror()'s text: that is not the same in all C libraries. */
 static const char *errno_name(void)
 {
-#define NAME(error)                                                         \
-    if (errno == error)                                                     \
-        return #error;
-    NAME(EACCES) NAME(EAGAIN) NAME(ECANCELED) NAME(EDEADLK) NAME(EINTR)
-    NAME(EINVAL) NAME(EIO) NAME(EMFILE) NAME(ENODEV) NAME(ENOENT)
-    NAME(ENOMEM) NAME(ENOSPC) NAME(ENOSYS) NAME(EROFS) NAME(EXDEV)
+    static const struct {
+        int number;
+        const char *name;
+    } names[] = {
+        { EACCES, "EACCES" },
+        { EAGAIN, "EAGAIN" },
+        { ECANCELED, "ECANCELED" },
+        { EDEADLK, "EDEADLK" },
+        { EINTR, "EINTR" },
+        { EINVAL, "EINVAL" },
+        { EIO, "EIO" },
+        { EMFILE, "EMFILE" },
+        { ENODEV, "ENODEV" },
+        { ENOENT, "ENOENT" },
+        { ENOMEM, "ENOMEM" },
+        { ENOSPC, "ENOSPC" },
+        { ENOSYS, "ENOSYS" },
+        { EROFS, "EROFS" },
+        { EXDEV, "EXDEV" },
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (errno == names[i].number)
+            return names[i].name;
     return "another errno";
 }
 
@@ -47,17 +65,17 @@ static int fork_and_wait(void)
     return pid == -1 || waitpid(pid, NULL, 0) == -1 ? -1 : 0;
 }
 
-#define NUMBER(call, expression)                                            \
-    if (!strcmp(argv[i], call)) {                                           \
-        errno = 0;                                                          \
-        number = expression;                                                \
-        printf("%s: %ld", argv[i], number);                                 \
+#define NUMBER(call, expression)                                               \
+    if (!strcmp(argv[i], call)) {                                              \
+        errno = 0;                                                             \
+        number = expression;                                                   \
+        printf("%s: %ld", argv[i], number);                                    \
     }
-#define POINTER(call, expression)                                           \
-    if (!strcmp(argv[i], call)) {                                           \
-        errno = 0;                                                          \
-        pointer = expression;                                               \
-        printf("%s: %s", argv[i], pointer == NULL ? "NULL" : "a pointer");  \
+#define POINTER(call, expression)                                              \
+    if (!strcmp(argv[i], call)) {                                              \
+        errno = 0;                                                             \
+        pointer = expression;                                                  \
+        printf("%s: %s", argv[i], pointer == NULL ? "NULL" : "a pointer");     \
     }
 
 int main(int argc, char **argv)
@@ -67,7 +85,7 @@ int main(int argc, char **argv)
     pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     struct aiocb aiocb = { .aio_fildes = -1 };
     sem_t sem;
-    void *volatile pointer;     /* volatile: no call is left out */
+    void *volatile pointer; /* volatile: no call is left out */
     void *block;
     long number;
 
@@ -96,7 +114,9 @@ int main(int argc, char **argv)
         NUMBER("sem_init", sem_init(&sem, 0, 1))
         NUMBER("aio_error", aio_error(&aiocb))
         NUMBER("mmap", mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
-                            -1, 0) == MAP_FAILED ? -1 : 0)
+                            -1, 0) == MAP_FAILED
+                           ? -1
+                           : 0)
         POINTER("malloc", malloc(8))
         POINTER("calloc", calloc(1, 8))
         POINTER("realloc", grown = realloc(grown, 8))

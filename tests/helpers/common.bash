@@ -24,8 +24,8 @@ setup() {
     if declare -F bats_error_trap >/dev/null; then
         trap '_at=$LINENO; [[ $_at == 1 || $BASH_SOURCE == */bats-core/* ||
             "$BASH_COMMAND $FUNCNAME" == *failed_here* ]] ||
-            here_line=("$_at" "${BASH_LINENO[@]}") here_name=("${FUNCNAME[@]}") \
-            here_file=("${BASH_SOURCE[@]}")' DEBUG
+            here_line=("$_at" "${BASH_LINENO[@]}") \
+            here_name=("${FUNCNAME[@]}") here_file=("${BASH_SOURCE[@]}")' DEBUG
         trap 'failed_here; bats_error_trap' ERR
     fi
 }
