@@ -266,6 +266,105 @@ static void bad_buffer(char **arguments)
     }
 }
 
+/* ---- The buffer's memory ---- */
+
+/* A page that can be read, and not be held on to: the kernel's [vvar]. */
+static void *device_page(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long from;
+    char line[512];
+
+    while (maps != NULL && fgets(line, sizeof(line), maps) != NULL)
+        if (strstr(line, "[vvar]") && sscanf(line, "%lx-", &from) == 1) {
+            fclose(maps);
+            return (void *)from;
+        }
+    puts("no [vvar] here");
+    exit(EXIT_SUCCESS);
+}
+
+static void not_pinned(char **arguments)
+{
+    aio_context_t ctx = context();
+    int fd = open_file(0);
+
+    if (!strcmp(arguments[0], "direct") && fcntl(fd, F_SETFL, O_DIRECT) == -1)
+        die("fcntl");
+    segments[0].iov_base = device_page();
+    segments[0].iov_len = PAGE;
+    ask(ctx, IOCB_CMD_PWRITEV, fd, 1, 0, NULL);
+}
+
+enum { READS = 64, READ = 524288 };
+
+static const char *whole(const char *buffer)
+{
+    for (long i = 0; i < READS * READ; i += PAGE)
+        if (buffer[i] != 'a')
+            return "some is missing";
+    return "all is there";
+}
+
+/*
+ * A child is made while O_DIRECT reads are in flight, into memory that is
+ * private, that is shared, or that it does not get.
+ */
+static void forked(char **arguments)
+{
+    int shared = !strcmp(arguments[0], "shared"), fd = open_file(0), status;
+    char *buffer = mmap(NULL, READS * READ, PROT_READ | PROT_WRITE,
+                        (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS, -1,
+                        0);
+    static struct iocb iocbs[READS], *list[READS];
+    struct io_event events[READS];
+    aio_context_t ctx = 0;
+    volatile unsigned *ring;
+    pid_t pid;
+
+    if (buffer == MAP_FAILED)
+        die("mmap");
+    memset(buffer, 'a', READS * READ);
+    if (write(fd, buffer, READS * READ) != READS * READ || fsync(fd) == -1)
+        die("write");
+    if (fcntl(fd, F_SETFL, O_DIRECT) == -1)
+        die("fcntl");
+    memset(buffer, 0, READS * READ);
+    if (!strcmp(arguments[0], "dontfork") &&
+        madvise(buffer, READS * READ, MADV_DONTFORK) == -1)
+        die("madvise");
+    if (syscall(SYS_io_setup, (unsigned)READS, &ctx) == -1)
+        die("io_setup");
+    ring = (volatile unsigned *)(uintptr_t)ctx;
+    for (int i = 0; i < READS; i++) {
+        iocbs[i] = (struct iocb){ .aio_lio_opcode = IOCB_CMD_PREAD,
+                                  .aio_fildes = fd,
+                                  .aio_buf = (uintptr_t)buffer + i * READ,
+                                  .aio_nbytes = READ,
+                                  .aio_offset = (long long)i * READ };
+        list[i] = &iocbs[i];
+    }
+    if (syscall(SYS_io_submit, ctx, (long)READS, list) != READS)
+        die("io_submit");
+    printf("in flight: %s\n", ring[3] - ring[2] < READS ? "some" : "none");
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        sleep(1); /* all reads are over, one way or the other */
+        printf("in the child: %s\n", whole(buffer));
+        exit(EXIT_SUCCESS);
+    }
+    if (syscall(SYS_io_getevents, ctx, (long)READS, (long)READS, events,
+                NULL) != READS)
+        die("io_getevents");
+    printf("in the parent: %s\n", whole(buffer));
+    fflush(stdout);
+    if (waitpid(pid, &status, 0) == -1)
+        die("waitpid");
+    if (WIFSIGNALED(status))
+        printf("in the child: %s\n", strsignal(WTERMSIG(status)));
+}
+
 /* An address that no process can have, with a length and without. */
 static void no_address(void)
 {
@@ -769,6 +868,8 @@ int main(int argc, char **argv)
         { "drop", drop },
         { "terminal", terminal },
         { "bad-buffer", bad_buffer },
+        { "not-pinned", not_pinned },
+        { "forked", forked },
         { "lease", lease },
         { "mapped", mapped },
     };
