@@ -106,19 +106,6 @@ int main(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
-static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
-                    off_t offset)
-{
-    *aiocb = (struct aiocb){
-        .aio_fildes = fd,
-        .aio_buf = data,
-        .aio_nbytes = nbytes,
-        .aio_offset = offset,
-        .aio_sigevent.sigev_notify = SIGEV_NONE,
-    };
-}
-
 /* Makes the requests ready to write the blocks from `first` on. */
 static void prepare_all(int fd, int first, void (*callback)(union sigval))
 {
@@ -127,10 +114,15 @@ static void prepare_all(int fd, int first, void (*callback)(union sigval))
     callbacks = 0;
     for (int i = 0; i < REQUESTS; i++) {
         memset(data[i], 'a' + first + i, BLOCK);
-        prepare(&aiocbs[i], fd, data[i], BLOCK, (off_t)(first + i) * BLOCK);
-        aiocbs[i].aio_sigevent.sigev_notify = SIGEV_THREAD;
-        aiocbs[i].aio_sigevent.sigev_notify_function = callback;
-        aiocbs[i].aio_sigevent.sigev_value.sival_ptr = &aiocbs[i];
+        aiocbs[i] = (struct aiocb){
+            .aio_fildes = fd,
+            .aio_buf = data[i],
+            .aio_nbytes = BLOCK,
+            .aio_offset = (off_t)(first + i) * BLOCK,
+            .aio_sigevent = { .sigev_notify = SIGEV_THREAD,
+                              .sigev_notify_function = callback,
+                              .sigev_value.sival_ptr = &aiocbs[i] },
+        };
     }
 }
 

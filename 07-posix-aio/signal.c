@@ -77,19 +77,6 @@ int main(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* A request that nobody is told about: SIGEV_NONE is not what 0 means. */
-static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
-                    off_t offset)
-{
-    *aiocb = (struct aiocb){
-        .aio_fildes = fd,
-        .aio_buf = data,
-        .aio_nbytes = nbytes,
-        .aio_offset = offset,
-        .aio_sigevent.sigev_notify = SIGEV_NONE,
-    };
-}
-
 /*
  * Three writes, each of which sends SIGRTMIN when it is done; then takes what
  * comes, for ten seconds at most. One may be lost: there is a limit to those
@@ -104,10 +91,15 @@ static void run(const char *way, void (*take)(time_t end), int fd)
     signals = told = 0;
     for (int i = 0; i < REQUESTS; i++, block++) {
         memset(data[i], 'a' + block, BLOCK);
-        prepare(&aiocbs[i], fd, data[i], BLOCK, (off_t)block * BLOCK);
-        aiocbs[i].aio_sigevent.sigev_notify = SIGEV_SIGNAL;
-        aiocbs[i].aio_sigevent.sigev_signo = SIGRTMIN;
-        aiocbs[i].aio_sigevent.sigev_value.sival_int = i;
+        aiocbs[i] = (struct aiocb){
+            .aio_fildes = fd,
+            .aio_buf = data[i],
+            .aio_nbytes = BLOCK,
+            .aio_offset = (off_t)block * BLOCK,
+            .aio_sigevent = { .sigev_notify = SIGEV_SIGNAL,
+                              .sigev_signo = SIGRTMIN,
+                              .sigev_value.sival_int = i },
+        };
         if (aio_write(&aiocbs[i]) == -1)
             err(1, "aio_write %s", path);
     }

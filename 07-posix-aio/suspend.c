@@ -25,13 +25,14 @@
 #include <unistd.h>
 
 static const char *path;
-static const struct timespec no_time = { 0, 0 }, ms_10 = { 0, 10000000 };
+static const struct timespec none, soon = { 0, 10000000 }, limit = { 10, 0 };
 
 static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
                     off_t offset);
 static void suspend(const char *what, const struct aiocb *const list[],
                     const struct timespec *timeout);
-static void show(const char *what, const struct aiocb *aiocb), tick(int on);
+static void show(const char *what, const struct aiocb *aiocb);
+static void on_alarm(int signo);
 static void check(struct aiocb *aiocb, const char *call, const char *path);
 static void start(int argc, char **argv, int min, int max);
 static int create(int flags);
@@ -41,6 +42,8 @@ int main(int argc, char **argv)
     char text[] = "Hello, asynchronous world!\n", letter;
     struct aiocb of_pipe, of_file;
     const struct aiocb *list[3] = { &of_pipe, NULL, &of_file };
+    struct itimerval each_ms = { { 0, 1000 }, { 0, 1000 } }, stop = { 0 };
+    struct sigaction action = { .sa_handler = on_alarm };
     int fd, ends[2];
 
     start(argc, argv, 1, 1);
@@ -60,39 +63,42 @@ int main(int argc, char **argv)
         err(1, "aio_write %s", path);
 
     /* One is enough. Then look which it was. */
-    suspend("pipe, NULL or FILE", list, NULL);
+    suspend("pipe, NULL or FILE", list, &limit);
     show("  pipe", &of_pipe);
     show("  FILE", &of_file);
     check(&of_file, "aio_write", path);
 
     /* It never blocks for a request that is done: strike such off. A NULL is
      * skipped, so the list needs no closing up. */
-    suspend("again", list, NULL);
+    suspend("again", list, &limit);
     list[2] = NULL;
 
     /* The time is relative, and what is left of it is not told. */
-    suspend("only the pipe, 10 ms", list, &ms_10);
-    suspend("only the pipe, 0 ms", list, &no_time);
+    suspend("only the pipe, 10 ms", list, &soon);
+    suspend("only the pipe, 0 ms", list, &none);
 
     /* A signal ends the wait. But one that comes before the wait begins does
      * not, and aio_suspend() has no mask to hold it back: the timer ticks on
      * until a tick falls into the wait. */
-    tick(1);
+    if (sigaction(SIGALRM, &action, NULL) == -1)
+        err(1, "sigaction");
+    if (setitimer(ITIMER_REAL, &each_ms, NULL) == -1)
+        err(1, "setitimer");
     suspend("only the pipe, and a signal", list, &(struct timespec){ 10, 0 });
-    tick(0);
+    if (setitimer(ITIMER_REAL, &stop, NULL) == -1)
+        err(1, "setitimer");
 
     /* Nothing to wait for: glibc returns at once, as if something were done.
      * musl waits, without a time-out for ever. Count what is in flight. */
     list[0] = NULL;
-    suspend("only NULL, 10 ms", list, &ms_10);
+    suspend("only NULL, 10 ms", list, &soon);
 
     /* None of this has touched the request. It ends when the byte comes. */
     show("pipe", &of_pipe);
     if (write(ends[1], "!", 1) == -1)
         err(1, "write pipe");
     list[0] = &of_pipe;
-    suspend("pipe with a byte in it", list, NULL);
-    show("  pipe", &of_pipe);
+    suspend("pipe with a byte in it", list, &limit);
     check(&of_pipe, "aio_read", "pipe");
 
     if (close(ends[0]) == -1 || close(ends[1]) == -1)
@@ -115,31 +121,20 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
     };
 }
 
-/* From now to `end`: a wait that a signal interrupts does not begin anew. */
-static struct timespec until(time_t end)
-{
-    time_t now = time(NULL);
-
-    return (struct timespec){ .tv_sec = end > now ? end - now : 0 };
-}
-
 /*
- * Waits, and prints what ended the wait. NULL is no limit for aio_suspend().
- * Here it is ten seconds, which signals do not stretch: if there is no second
- * thread for it, the write stays queued behind the read.
+ * Waits, and prints what ended the wait. Up to `limit` only the end of a
+ * request may: if there is no second thread, the write waits behind the read.
  */
 static void suspend(const char *what, const struct aiocb *const list[],
                     const struct timespec *timeout)
 {
-    time_t end = time(NULL) + 10;
     int error;
 
-    do {
-        struct timespec left = until(end);
-
-        error = aio_suspend(list, 3, timeout ? timeout : &left) ? errno : 0;
-    } while (error == EINTR && timeout == NULL);
-    if (error != 0 && (timeout == NULL || (error != EAGAIN && error != EINTR)))
+    do
+        error = aio_suspend(list, 3, timeout) == -1 ? errno : 0;
+    while (error == EINTR && timeout == &limit);
+    if (error != 0 &&
+        (timeout == &limit || (error != EAGAIN && error != EINTR)))
         err(1, "aio_suspend");
     printf("%s: %s\n", what,
            error == EAGAIN  ? "-1 EAGAIN"
@@ -157,18 +152,6 @@ static void show(const char *what, const struct aiocb *aiocb)
 static void on_alarm(int signo)
 {
     (void)signo;
-}
-
-/* From now on SIGALRM comes each millisecond; or no more. */
-static void tick(int on)
-{
-    struct itimerval ticks = { { 0, on * 1000 }, { 0, on * 1000 } };
-    struct sigaction action = { .sa_handler = on_alarm };
-
-    if (sigaction(SIGALRM, &action, NULL) == -1)
-        err(1, "sigaction");
-    if (setitimer(ITIMER_REAL, &ticks, NULL) == -1)
-        err(1, "setitimer");
 }
 
 /* How a request ended. It must be done: both calls are useless before. */
