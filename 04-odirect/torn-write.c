@@ -32,11 +32,11 @@
 #define RWF_ATOMIC 0x40
 #endif
 
-enum { ROOM = 1 << 20 }; /* bytes of the file, and of the buffer */
+enum { ROOM = 65536 }; /* bytes of the buffer, and what it is aligned to */
 
 static const char *path;
 static aio_context_t ctx = 0;
-static char *data; /* ROOM bytes, aligned */
+static char *data; /* ROOM bytes */
 
 static unsigned ask_promise(int fd);
 static void try(const char *what, int opcode, int fd, long length, long offset);
@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 {
     int cached, direct;
     void *memory;
-    long unit;
+    unsigned unit;
 
     start(argc, argv, 1, 1);
     path = argv[1];
@@ -67,15 +67,10 @@ int main(int argc, char **argv)
     }
     if (direct == -1)
         err(1, "open %s", path);
-    errno = posix_memalign(&memory, 65536, ROOM);
+    errno = posix_memalign(&memory, ROOM, ROOM);
     if (errno != 0)
         err(1, "posix_memalign");
     data = memset(memory, 'x', ROOM);
-    errno = ENOSPC; /* in case it is short */
-    if (pwrite(cached, data, ROOM, 0) != ROOM)
-        err(1, "pwrite %s", path);
-    if (fsync(cached) == -1)
-        err(1, "fsync %s", path);
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
 
@@ -83,8 +78,7 @@ int main(int argc, char **argv)
     if (unit == 0 || unit > 16384)
         unit = 16384; /* a page of a database */
     try("as it should be", IOCB_CMD_PWRITE, direct, unit, unit);
-    try("at no multiple of its length", IOCB_CMD_PWRITE, direct, unit,
-        unit / 2);
+    try("at no multiple of that", IOCB_CMD_PWRITE, direct, unit, unit / 2);
     try("of no power of two", IOCB_CMD_PWRITE, direct, unit / 2 * 3, 0);
     try("out of two buffers", IOCB_CMD_PWRITEV, direct, unit, unit);
     try("through the page cache", IOCB_CMD_PWRITE, cached, unit, unit);
@@ -111,15 +105,13 @@ static unsigned ask_promise(int fd)
     const unsigned write_atomic = 0x10000; /* STATX_WRITE_ATOMIC */
     struct new_statx stx = { 0 };
 
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, write_atomic, &stx) == -1 ||
-        !(stx.stx_mask & write_atomic) || stx.stx_atomic_write_unit_max == 0) {
+    syscall(SYS_statx, fd, "", AT_EMPTY_PATH, write_atomic, &stx);
+    if (stx.stx_atomic_write_unit_max == 0)
         printf("promised never to be torn: nothing\n");
-        return 0;
-    }
-    printf("promised never to be torn: %u to %u bytes, out of %u buffer%s\n",
-           stx.stx_atomic_write_unit_min, stx.stx_atomic_write_unit_max,
-           stx.stx_atomic_write_segments_max,
-           stx.stx_atomic_write_segments_max == 1 ? "" : "s");
+    else
+        printf("promised never to be torn: %u to %u bytes, buffers: %u\n",
+               stx.stx_atomic_write_unit_min, stx.stx_atomic_write_unit_max,
+               stx.stx_atomic_write_segments_max);
     return stx.stx_atomic_write_unit_max;
 }
 
@@ -129,21 +121,18 @@ static void try(const char *what, int opcode, int fd, long length, long offset)
     struct io_event event;
     struct iovec halves[2] = { { data, length / 2 },
                                { data + length, length / 2 } };
+    int two = opcode == IOCB_CMD_PWRITEV;
     struct iocb iocb = {
         .aio_lio_opcode = opcode,
         .aio_rw_flags = RWF_ATOMIC,
         .aio_fildes = fd,
-        .aio_buf = (uintptr_t)data,
-        .aio_nbytes = length,
+        .aio_buf = two ? (uintptr_t)halves : (uintptr_t)data,
+        .aio_nbytes = two ? 2 : length,
         .aio_offset = offset,
     };
     struct iocb *list[1] = { &iocb };
     int n;
 
-    if (opcode == IOCB_CMD_PWRITEV) {
-        iocb.aio_buf = (uintptr_t)halves;
-        iocb.aio_nbytes = 2;
-    }
     printf("%ld bytes at %ld, %s: ", length, offset, what);
     do
         n = io_submit(ctx, 1, list);
@@ -159,10 +148,8 @@ static void try(const char *what, int opcode, int fd, long length, long offset)
         err(1, "io_getevents");
     if (event.res == length)
         printf("done\n");
-    else if (event.res < 0)
-        printf("refused: %s\n", strerror(-event.res));
     else
-        printf("torn: %lld bytes\n", (long long)event.res);
+        printf("refused: %s\n", strerror(event.res < 0 ? -event.res : EIO));
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

@@ -1217,7 +1217,8 @@ places() {
 
 @test "where io_submit takes one at a time queue-depth goes on with the next" {
     truncate -s 4G holes
-    ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so" AIO_TRACE=trace 'AIO_FAULT=io_submit@*=short=1' \
+    ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so" AIO_TRACE=trace \
+        'AIO_FAULT=io_submit@*=short=1' \
         "$root/$chapter/queue-depth" holes 4096 1
     same status "$status" 0
     trace=$(<trace)
@@ -1417,10 +1418,10 @@ fsync: $eio"
     mounted_image "$image" "$root/$chapter/torn-write" demo || return 0
     same status "$status" 0
     [[ $output != *'to be torn: nothing'* ]] || return 0
-    assert_line 'promised never to be torn: 4096 to * bytes, out of 1 buffer'
-    same requests "$(tail -n +2 <<<"$output" | sed 's/: Operation not s/: Not s/')" "\
+    assert_line 'promised never to be torn: 4096 to * bytes, buffers: 1'
+    same requests "$(sed '1d; s/: Operation not s/: Not s/' <<<"$output")" "\
 16384 bytes at 16384, as it should be: done
-16384 bytes at 8192, at no multiple of its length: refused: Invalid argument
+16384 bytes at 8192, at no multiple of that: refused: Invalid argument
 24576 bytes at 0, of no power of two: refused: Invalid argument
 16384 bytes at 16384, out of two buffers: refused: Invalid argument
 16384 bytes at 16384, through the page cache: refused: Not supported
