@@ -67,8 +67,8 @@ endif
 unexport CDPATH POSIXLY_CORRECT
 
 .DELETE_ON_ERROR:
-.PHONY: all programs run test test-course exercises bench plot doctor docs \
-        check-docs book handout test-faults test-matrix test-mutants \
+.PHONY: all programs run test test-course exercises bench plot torture doctor \
+        docs check-docs book handout test-faults test-matrix test-mutants \
         test-classroom clean help left-out FORCE
 
 all: programs $(helpers)        # builds every program, beside its source
@@ -142,6 +142,9 @@ reset-%: FORCE                  # brings its starter back, and keeps yours
 
 bench: all                      # the side-by-side tables, as Markdown
 	@tests/bench/bench
+
+torture: all                    # PROGRAM='...' of yours, under all that befalls
+	@tests/tools/torture $${FILE:+--file "$$FILE"} -- $(PROGRAM)
 
 plot: all                       # and as a picture, with gnuplot
 	@tests/bench/plot

@@ -25,8 +25,9 @@
  * aio_reserved2, impossible lengths, and an FSYNC of a part; what the kernel
  * refuses later for another reason ends the program: one line on stderr,
  * status 99. POLL requests are not held back when the program waits: they
- * might be what it waits for. An event in the mapped ring has the address of
- * a copy in `obj`.
+ * might be what it waits for. The kernel is shown the copy at the place of the
+ * original, so that the event has its address; if that is gone by then, only
+ * events that come through a call have it.
  */
 #define _GNU_SOURCE
 #include "preload.h"
@@ -46,6 +47,7 @@ struct late {
     struct iocb *original;
     struct iovec *segments; /* copied as well, as the kernel does */
     aio_context_t ctx;
+    const struct iocb *shown; /* the event's obj */
     int submitted;
     void *torment;
     struct late *next;
@@ -146,7 +148,7 @@ static int take(aio_context_t ctx, struct iocb *iocb)
         new->iocb.aio_resfd = own(new->iocb.aio_resfd);
     new->original = iocb;
     new->ctx = ctx;
-    new->torment = torment_add(ctx, iocb, &new->iocb);
+    new->torment = torment_add(ctx, iocb, iocb, &new->iocb);
     while (oldest_first && *place != NULL)
         place = &(*place)->next;
     new->next = *place;
@@ -161,7 +163,6 @@ long long late_submit(struct made *made)
     int error = 0;
 
     if (!late || nr < 1) {
-        made->result = make_it(made);
         torment_submit(made);
         return made->result;
     }
@@ -172,18 +173,44 @@ long long late_submit(struct made *made)
     return n > 0 ? n : -error;
 }
 
+/* Copies an iocb, unless the memory is gone. */
+static int copy(struct iocb *to, const struct iocb *from, long call)
+{
+    struct iovec here = { call == SYS_process_vm_readv ? (void *)to
+                                                       : (void *)from,
+                          sizeof(*to) };
+    struct iovec there = { call == SYS_process_vm_readv ? (void *)from
+                                                        : (void *)to,
+                           sizeof(*to) };
+
+    return raw(call, (long)getpid(), (long)&here, 1L, (long)&there, 1L, 0L) ==
+           sizeof(*to);
+}
+
 /* Really submits one. Returns 0 if its context has no room for it now. */
 static int submit_now(struct late *request)
 {
     struct iocb *iocb = &request->iocb, *list[1] = { iocb };
+    struct iocb now;
     char line[160];
     long n;
 
     torment_now(request->torment);
     request->torment = NULL;
+    if (copy(&now, request->original, SYS_process_vm_readv) &&
+        copy(request->original, iocb, SYS_process_vm_writev))
+        list[0] = request->original;
+    request->shown = list[0];
     do
         n = raw(SYS_io_submit, (long)request->ctx, 1L, (long)list);
     while (n == -1 && errno == EINTR);
+    if (list[0] != iocb) {
+        int error = errno;
+
+        now.aio_key = 0;
+        copy(request->original, &now, SYS_process_vm_writev);
+        errno = error;
+    }
     if (n == -1 && errno == EAGAIN)
         return 0;
     if (n == -1) {
@@ -223,7 +250,8 @@ static void put_back(struct io_event *event)
     for (struct late **at = &queue; *at != NULL; at = &(*at)->next) {
         struct late *request = *at;
 
-        if (event->obj != (uintptr_t)&request->iocb)
+        if (!request->submitted || event->obj != (uintptr_t)request->shown ||
+            event->data != request->iocb.aio_data)
             continue;
         event->obj = (uintptr_t)request->original;
         *at = request->next;
@@ -256,7 +284,7 @@ long long late_cancel(struct made *made)
         flush(LONG_MAX);
     for (struct late *request = queue; request; request = request->next)
         if ((long)request->original == made->args[1]) {
-            made->args[1] = (long)&request->iocb;
+            made->args[1] = (long)request->shown;
             break;
         }
     return make_it(made);

@@ -127,8 +127,10 @@ void trace_lio_listio(struct made *made);
 /* torment.c */
 void torment_start(void), torment_end(void);
 void torment_setup(struct made *made), torment_submit(struct made *made);
+void torment_before_submit(struct made *made);
 void torment_destroy(aio_context_t ctx), torment_events(void);
-void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj);
+void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj,
+                  const void *copy);
 void torment_now(void *entry), torment_free(void *memory);
 
 #pragma GCC visibility pop

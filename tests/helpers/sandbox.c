@@ -34,6 +34,10 @@ static const struct named calls[] = { { "io_setup", SYS_io_setup },
                                       { "io_submit", SYS_io_submit },
                                       { "io_getevents", SYS_io_getevents },
                                       { "io_cancel", SYS_io_cancel },
+                                      { "clone", SYS_clone },
+#ifdef SYS_clone3
+                                      { "clone3", SYS_clone3 },
+#endif
 #ifdef SYS_io_pgetevents
                                       { "io_pgetevents", SYS_io_pgetevents },
 #endif

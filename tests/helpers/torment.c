@@ -7,16 +7,18 @@
  *     changed WHAT       the buffer of a request in flight was changed
  *     freed WHAT         ... or freed, or unmapped
  *     twice WHAT         the same request was submitted again in flight
- *     end submits=N requests=N events=N left=N contexts=N most=N
- *                        at exit: calls and requests; what was left in flight
- *                        (POLL does not count), or not destroyed; how many
- *                        were in flight at most
+ *     end requests=N events=N left=N contexts=N most=N batch=N largest=N
+ *         busy=N
+ *                        at exit: how many; what was left in flight (POLL
+ *                        does not count), or not destroyed; how many were in
+ *                        flight at most; the longest list, the most bytes; and
+ *                        the first io_submit with others in flight (0: none)
  *
  * WHAT is the request: pwrite 4096@8192, say. A change is noticed by a sum
- * over the buffer, at submission and when the event has been taken out of the
- * ring; with AIO_LATE also right before the kernel gets the request, so for
- * reads as well. Events are looked for in the ring itself: that is right for
- * programs that reap without a call, and for libaio's own loops.
+ * over the buffer, at submission and when its event is in the ring; with
+ * AIO_LATE also right before the kernel gets the request, so for reads as
+ * well. Events are looked for in the ring itself: that is right for programs
+ * that reap without a call, and for libaio's own loops.
  */
 #define _GNU_SOURCE
 #include "preload.h"
@@ -37,7 +39,7 @@ struct entry {
     struct iovec *segments;
     int nr_segments;
     aio_context_t ctx;
-    uintptr_t obj; /* what the event will say */
+    uintptr_t obj, copy; /* one of these the event will say */
     uint64_t sum;
     int told; /* noted already */
     struct entry *next;
@@ -52,9 +54,10 @@ static int out = -1;
 static struct entry *entries;
 static struct {
     aio_context_t ctx;
-    unsigned head;
+    unsigned seen; /* events before that one are known */
 } contexts[CONTEXTS];
-static long submits, requests, events, left, in_flight, most;
+static long submits, requests, events, left, in_flight, most, batch, busy_at;
+static unsigned long long largest;
 static long owner; /* the process that does it: a child does not count */
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 
@@ -150,7 +153,7 @@ static void drop(struct entry **at)
     free(entry);
 }
 
-/* What the program has reaped by now, by whatever way. Locked. */
+/* What is done by now, whether or not the program has reaped it. Locked. */
 static void look(void)
 {
     for (int i = 0; i < CONTEXTS; i++) {
@@ -160,14 +163,16 @@ static void look(void)
         if (ring == NULL || ring->magic != 0xa10a10a1)
             continue;
         all = (void *)((char *)ring + ring->header_length);
-        for (; contexts[i].head != ring->head;
-             contexts[i].head = (contexts[i].head + 1) % ring->nr) {
-            struct io_event *event = &all[contexts[i].head % ring->nr];
+        for (; contexts[i].seen !=
+               __atomic_load_n(&ring->tail, __ATOMIC_ACQUIRE) % ring->nr;
+             contexts[i].seen = (contexts[i].seen + 1) % ring->nr) {
+            struct io_event *event = &all[contexts[i].seen];
             struct entry **at = &entries;
 
             events++;
             while (*at != NULL &&
-                   ((*at)->ctx != contexts[i].ctx || (*at)->obj != event->obj ||
+                   ((*at)->ctx != contexts[i].ctx ||
+                    ((*at)->obj != event->obj && (*at)->copy != event->obj) ||
                     (*at)->iocb.aio_data != event->data))
                 at = &(*at)->next;
             if (*at == NULL)
@@ -177,6 +182,16 @@ static void look(void)
             drop(at);
         }
     }
+}
+
+/* Events that are in the ring and that nobody has taken out. */
+static long unread(aio_context_t ctx)
+{
+    struct ring *ring = (void *)(uintptr_t)ctx;
+
+    if (ring == NULL || ring->magic != 0xa10a10a1)
+        return 0;
+    return (ring->tail + ring->nr - ring->head) % ring->nr;
 }
 
 void torment_start(void)
@@ -197,7 +212,7 @@ void torment_start(void)
 
 void torment_end(void)
 {
-    char line[160];
+    char line[240];
     int nr = 0;
 
     if (out == -1 || owner != getpid())
@@ -206,12 +221,14 @@ void torment_end(void)
     look();
     for (struct entry *entry = entries; entry; entry = entry->next)
         left += entry->iocb.aio_lio_opcode != IOCB_CMD_POLL;
-    for (int i = 0; i < CONTEXTS; i++)
+    for (int i = 0; i < CONTEXTS; i++) {
         nr += contexts[i].ctx != 0;
+        left += unread(contexts[i].ctx);
+    }
     print(line, sizeof(line),
-          "end submits=%ld requests=%ld events=%ld left=%ld contexts=%d "
-          "most=%ld\n",
-          submits, requests, events, left, nr, most);
+          "end requests=%ld events=%ld left=%ld contexts=%d most=%ld "
+          "batch=%ld largest=%llu busy=%ld\n",
+          requests, events, left, nr, most, batch, largest, busy_at);
     say(line);
     unlock();
 }
@@ -225,7 +242,7 @@ void torment_setup(struct made *made)
     for (int i = 0; i < CONTEXTS; i++)
         if (contexts[i].ctx == 0) {
             contexts[i].ctx = *(unsigned long *)made->args[1];
-            contexts[i].head = 0;
+            contexts[i].seen = 0;
             break;
         }
     unlock();
@@ -239,8 +256,10 @@ void torment_destroy(aio_context_t ctx)
     lock();
     look();
     for (int i = 0; i < CONTEXTS; i++)
-        if (contexts[i].ctx == ctx)
+        if (contexts[i].ctx == ctx) {
+            left += unread(ctx);
             contexts[i].ctx = 0;
+        }
     for (struct entry **at = &entries; *at != NULL;) {
         if ((*at)->ctx != ctx) {
             at = &(*at)->next;
@@ -252,8 +271,9 @@ void torment_destroy(aio_context_t ctx)
     unlock();
 }
 
-/* A request was taken. Its event will say `obj`. */
-void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj)
+/* A request was taken. Its event will say `obj` or `copy`. */
+void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj,
+                  const void *copy)
 {
     struct entry *new;
     int vectored = iocb->aio_lio_opcode == IOCB_CMD_PREADV ||
@@ -273,6 +293,7 @@ void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj)
     new->iocb = *iocb;
     new->ctx = ctx;
     new->obj = (uintptr_t)obj;
+    new->copy = (uintptr_t)copy;
     if (vectored)
         memcpy(new->segments, (void *)(uintptr_t)iocb->aio_buf,
                nr * sizeof(struct iovec));
@@ -282,6 +303,9 @@ void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj)
     else
         nr = 0;
     new->nr_segments = nr;
+    for (int i = 0; i < nr; i++)
+        if (new->segments[i].iov_len > largest)
+            largest = new->segments[i].iov_len;
     new->sum = sum(new);
 
     lock();
@@ -303,15 +327,48 @@ void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj)
     return new;
 }
 
-/* Behind an io_submit() that is not late. */
+/* Ahead of each io_submit(). */
+void torment_before_submit(struct made *made)
+{
+    if (out == -1 || owner != getpid())
+        return;
+    submits++;
+    lock();
+    look();
+    if (in_flight > 0 && busy_at == 0)
+        busy_at = submits;
+    if (made->args[1] > batch)
+        batch = made->args[1];
+    unlock();
+}
+
+/*
+ * An io_submit() that is not late. Its requests may be done when it returns,
+ * so they are noted ahead of it; what it has not taken is struck out.
+ */
 void torment_submit(struct made *made)
 {
     struct iocb **list = (struct iocb **)made->args[2];
+    long nr = out == -1 || made->args[1] < 0 ? 0 : made->args[1];
+    struct entry **added = nr == 0 ? NULL : calloc(nr, sizeof(struct entry *));
 
-    submits++;
-    if (out != -1)
-        for (long i = 0; i < made->result; i++)
-            torment_add(made->args[0], list[i], list[i]);
+    for (long i = 0; added != NULL && i < nr; i++)
+        added[i] = torment_add(made->args[0], list[i], list[i], list[i]);
+    made->result = make_it(made);
+    lock();
+    for (long i = made->result < 0 ? 0 : (long)made->result; added && i < nr;
+         i++) {
+        struct entry **at = &entries;
+
+        while (*at != NULL && *at != added[i])
+            at = &(*at)->next;
+        if (*at != NULL) {
+            requests--;
+            drop(at);
+        }
+    }
+    unlock();
+    free(added);
 }
 
 /* AIO_LATE: now the kernel gets it. */

@@ -353,7 +353,7 @@ void trace_destroy(struct made *made)
 
 void trace_before_submit(struct made *made)
 {
-    (void)made;
+    torment_before_submit(made);
     submits++;
     run_command();
     change_ring();
