@@ -218,6 +218,7 @@ END
 ## Experiments
 ## Under the hood
 ## Exercises
+## Recap
 ## What comes next"
 }
 
