@@ -208,9 +208,9 @@ $why"
 
     for n in 0 2; do
         # shellcheck disable=SC2016 # for the inner shell
-        AIO_FAULT='io_submit@1=EIO' AIO_FAULT_LOG=$PWD/log.$n ended 60 \
-            "LD_PRELOAD=$root/tests/helpers/fault.so" \
-            bash -c "exec $n>&-"'; exec "$0"' "$root/$chapter/setup-destroy"
+        AIO_FAULT='io_submit@1=EIO' AIO_FAULT_LOG=log.$n ended 60 \
+            bash -c "exec $n>&-"'; exec env "LD_PRELOAD=$0" "$1"' \
+            "$root/tests/helpers/fault.so" "$root/$chapter/setup-destroy"
         same "status without $n" "$status" 0
         same "opened without $n" "$(grep '^open ' "log.$n")" "open 1"
     done

@@ -131,7 +131,9 @@ data: $4"
 }
 
 @test "single-read takes OFFSET and LENGTH, up to the end and over it" {
-    local last=9223372036854775806 request
+    local last request
+
+    last=$(((1 << ($(getconf LONG_BIT) - 1)) - 2))
 
     printf 'Hello, reader!\n' >demo.txt
     for request in 7,6 0,15 14,2 15,1 $last,1 5,0; do
@@ -444,8 +446,9 @@ pwrite demo.txt 5@0 rw_flags=1073741824"
 # ---- All programs ----
 
 @test "the programs of chapter 2 name a number that is none, or out of range" {
-    local last=9223372036854775807
+    local last
 
+    last=$(((1 << ($(getconf LONG_BIT) - 1)) - 1))
     assert_usage single-write demo.txt text x
     same "first line" "${stderr%%$'\n'*}" \
         "single-write: 'x' is not a number from 0 to $last"
@@ -548,7 +551,7 @@ from descriptor -1: refused by io_submit, Bad file descriptor"
         "$root/$chapter/single-read"
     same status "$status" 1
     assert_output ""
-    assert_error "single-read: lseek /dev/stdin: Illegal seek"
+    assert_error "single-read: lseek /dev/stdin: *seek"
 }
 
 @test "single-read of a disk stops at the disk's end, though its st_size is 0" {
@@ -571,6 +574,8 @@ from descriptor -1: refused by io_submit, Bad file descriptor"
     program -1 single-read .
     assert_error "single-read: io_submit: Invalid argument"
     echo >demo.txt
+    # The programs of a 32-bit machine know no number as large as that.
+    [[ $(getconf LONG_BIT) == 64 ]] || return 0
     program -1 single-read demo.txt 9223372036854775807
     assert_error "single-read: io_submit: Invalid argument"
     program -1 single-write demo.txt x 9223372036854775807
@@ -719,11 +724,13 @@ res 0"
     done
 }
 
-# closed N COMMAND...: runs a program of the chapter without descriptor N.
+# closed N COMMAND...: runs a program of the chapter without descriptor N, and
+# under the fault helper if AIO_FAULT is set.
 closed() {
     status=0
     # shellcheck disable=SC2016 # for the inner shell
-    output=$(timeout 60 bash -c "exec $1>&-"'; exec "$@"' bash \
+    output=$(timeout 60 bash -c "exec $1>&-"'; exec env "$@"' bash \
+        ${AIO_FAULT:+"LD_PRELOAD=$root/tests/helpers/fault.so"} \
         "$root/$chapter/$2" "${@:3}" 2>&1 3>&-) || status=$?
 }
 
@@ -741,8 +748,7 @@ closed() {
             "$it: standard output: Bad file descriptor"
 
         # And what is wrong is not written into it.
-        LD_PRELOAD=$root/tests/helpers/fault.so \
-            AIO_FAULT='io_getevents@1=res=-EIO' closed 2 "$it" demo.txt hello
+        AIO_FAULT='io_getevents@1=res=-EIO' closed 2 "$it" demo.txt hello
         same "status of $it" "$status" 1
         file_is demo.txt hello
     done
