@@ -176,8 +176,8 @@ PREADV with a segment of 100 bytes: fine, without alignment"
     # What was left of the second segment, as much as was let through.
     grep -q '^submit 8:20480:20480 ' log.20480
     # All of it, and the third; a segment that is done is in it no more.
-    grep -q '^submit 8:40960:8192/16384$' log.20480
-    grep -q '^submit 8:49152:16384 8:114688:16384$' log.49152
+    grep -q '^submit 8:40960:8192/16384' log.20480
+    grep -qE '^submit( 8:114688:16384)? 8:49152:16384( |$)' log.49152
 }
 
 @test "vectored: an error in an event names the request and the record" {
@@ -327,7 +327,7 @@ one, bad in its second page: res EFAULT"
 @test "ring-reap: events that are there cost no system call" {
     head -c 100000 /dev/zero >demo
     traced ring-reap demo
-    same "batches" "$(grep '@458752 data=' <<<"$trace" | cut -d : -f 1 |
+    same "batches" "$(grep '@114688 data=' <<<"$trace" | cut -d : -f 1 |
         sort -u)" "io_submit 8 = 8"
     same "waits" "$(sed -n 's/^\(io_getevents .*\) = .*/\1/p' <<<"$trace" |
         sort -u)" "io_getevents 1 8 -"
@@ -348,7 +348,7 @@ reads, the ring alone: 0 calls"
     compare "$(value 'reads, io_getevents alone')" ">=" "$batches"
     compare "$(value 'reads, the ring first')" "<=" "$requests"
     cmp demo <(for letter in a b c d e f g h; do
-        head -c 65536 /dev/zero | tr '\0' "$letter"
+        head -c 16384 /dev/zero | tr '\0' "$letter"
     done)
 }
 
@@ -385,11 +385,16 @@ reads, the ring alone: 0 calls"
         AIO_FAULT=$fault program -0 ring-reap demo
         assert_stderr ""
         assert_line "writes, the ring first: 0 calls"
-        same "size" "$(stat -c %s demo)" 524288
+        same "size" "$(stat -c %s demo)" 131072
     done
     AIO_FAULT='io_getevents@1=EINTR io_getevents@3=EINTR' \
         program -0 ring-reap demo
     assert_line "writes, io_getevents alone: $((batches + 2)) calls"
+}
+
+@test "ring-reap does not look for ever where nothing comes without a call" {
+    AIO_LATE=newest program -0 ring-reap demo
+    compare "$(value 'reads, the ring alone')" ">" 0
 }
 
 @test "ring-reap falls back for other magic or incompat_features, not compat" {
@@ -1369,8 +1374,9 @@ wait_for_writer() {
 @test "over the file size limit vectored and ring-reap name what failed" {
     limited 160 vectored demo
     same status "$status" 1
-    assert_error "vectored: fallocate demo: $reason_EFBIG"
-    limited 128 ring-reap demo
+    # (fallocate, if the filesystem can.)
+    assert_error "vectored: *: $reason_EFBIG"
+    limited 32 ring-reap demo
     same status "$status" 1
     assert_error "ring-reap: IOCB_CMD_PWRITE block 2: $reason_EFBIG"
 }
@@ -1378,8 +1384,8 @@ wait_for_writer() {
 @test "on a full disk vectored and ring-reap name what failed" {
     on_small_disk 160k "$root/$chapter/vectored" demo
     same status "$status" 1
-    assert_error "vectored: fallocate demo: $reason_ENOSPC"
-    on_small_disk 128k "$root/$chapter/ring-reap" demo
+    assert_error "vectored: *: $reason_ENOSPC"
+    on_small_disk 32k "$root/$chapter/ring-reap" demo
     same status "$status" 1
     assert_error "ring-reap: IOCB_CMD_PWRITE block 2: $reason_ENOSPC"
 }
