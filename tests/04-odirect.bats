@@ -51,7 +51,7 @@ setup_file() {
 
     export fs fs_type direct ahead memory offset source strict eio emfile
     fs=$(filesystem)
-    fs_type=$(findmnt --noheadings --output FSTYPE --target .)
+    fs_type=$(findmnt --noheadings --output FSTYPE --target . | tail -n 1)
     direct=yes
     case $(answer dioalign) in
     'no O_DIRECT' | '0 '*) direct='' memory=1 offset=1 source='' ;;
@@ -132,8 +132,8 @@ throttled() {
         }
     fi
     # shellcheck disable=SC2016 # for the inner shell
-    ended 60 ${AIO_FAULT:+"LD_PRELOAD=$root/tests/helpers/fault.so"} \
-        bash -c 'echo $$ >"$1/cgroup.procs" && exec "${@:2}"' bash "$group" \
+    ended 60 bash -c 'echo $$ >"$1/cgroup.procs" && exec env "${@:2}"' \
+        bash "$group" ${AIO_FAULT:+"LD_PRELOAD=$root/tests/helpers/fault.so"} \
         "$root/$chapter/$2" "${@:3}"
     until rmdir "$group" 2>/dev/null; do
         sleep 0.05
@@ -154,8 +154,9 @@ mounted() {
         bash "$@"
 }
 
-# mounted_image IMAGE COMMAND...: the same on an image of a disk.
+# mounted_image IMAGE COMMAND...: the same on an image of a disk, as root.
 mounted_image() {
+    [[ $EUID == 0 ]] || return 1
     mkdir -p mounted
     # shellcheck disable=SC2016 # for the inner shell
     run --separate-stderr timeout 60 unshare --mount bash -c '
