@@ -383,5 +383,5 @@ $ printf '\''1\n# not this\n'\''
     little_course
     run -0 tests/maintain/docs check TUTORIAL.md
     same "the list of files" "$(ls -A . tests)" \
-        $'.:\n01-demo\nMakefile\nTUTORIAL.md\ntests\n\ntests:\ntools'
+        $'.:\n01-demo\nMakefile\nTUTORIAL.md\ntests\n\ntests:\nmaintain\ntools'
 }

@@ -392,7 +392,7 @@ check_lines() {
 }
 
 @test "no file mentions a folder of somebody's machine" {
-    local homes='/(home|Users|root|work)/[A-Za-z]'
+    local homes='(^|[^A-Za-z0-9_}])/(home|Users|root|work)/[A-Za-z]'
 
     mapfile -t files < <(written | grep -v '/style\.bats$')
     grep -nE "$homes" "${files[@]}" | nothing 'folders of one machine'
