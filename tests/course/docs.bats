@@ -360,7 +360,7 @@ $ printf '\''1\n# not this\n'\''
 }
 
 @test "the book of this course has good links, and lacks nothing" {
-    ln -s "$root"/0* "$root/TUTORIAL.md" "$root/tests" .
+    ln -s "$root"/0* "$root"/{README,TUTORIAL}.md "$root/tests" .
     "$root/tests/tools/book" . >said
     good_links
     sed -s '/^# /,$!d' "$root/TUTORIAL.md" "$root"/0*/README.md |
