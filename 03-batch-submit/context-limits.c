@@ -128,7 +128,7 @@ static void reap_all(aio_context_t ctx, long nr)
     struct io_event events[64];
 
     while (nr > 0) {
-        int n = io_getevents(ctx, 1, nr < 64 ? nr : 64, events, NULL);
+        int n = io_getevents(ctx, 1, 64, events, NULL);
 
         if (n == -1 && errno != EINTR)
             err(1, "io_getevents");
