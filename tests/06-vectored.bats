@@ -169,7 +169,8 @@ PREADV with a segment of 100 bytes: fine, without alignment"
 
     for bytes in 512 16384 20480 49152 65024; do
         AIO_FAULT="io_submit@1=bytes=$bytes io_submit@2=bytes=$bytes" \
-            AIO_DIOALIGN='512 512' AIO_WATCH=log.$bytes program -0 vectored demo 2
+            AIO_DIOALIGN='512 512' AIO_WATCH=log.$bytes \
+            program -0 vectored demo 2
         assert_stderr ""
         cmp demo <(records 2)
     done
@@ -310,10 +311,11 @@ one, bad in its second page: res EFAULT"
     local memory
 
     in_the_kernel || skip "no O_DIRECT worth the name here"
+    cd "$BATS_FILE_TMPDIR"
     for memory in private shared dontfork; do
-        grep -qx 'in the parent: all is there' "$BATS_FILE_TMPDIR/forked:$memory"
+        grep -qx 'in the parent: all is there' "forked:$memory"
     done
-    grep -qx 'in the child: all is there' "$BATS_FILE_TMPDIR/forked:shared"
+    grep -qx 'in the child: all is there' forked:shared
 }
 
 @test "fork: memory with MADV_DONTFORK is not there for the child" {
