@@ -456,28 +456,33 @@ static void signal_elsewhere(void)
                                                 : "none");
 }
 
+static void stay(union sigval value)
+{
+    (void)value;
+    sem_post(&ran);
+    pause();
+}
+
 /* SIGTERM is blocked in main, and comes while a callback runs. */
 static void callback_kills(void)
 {
     static struct aiocb aiocb;
-    const struct timespec nap = { 0, 100000000 };
     char text[] = "hello";
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 || sem_init(&go, 0, 0) == -1)
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1 || sem_init(&ran, 0, 0) == -1)
         err(1, "sigprocmask");
     prepare(&aiocb, scratch_file(), text, 5);
     aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
-    aiocb.aio_sigevent.sigev_notify_function = on_completion;
+    aiocb.aio_sigevent.sigev_notify_function = stay;
     answer("aio_write", aio_write(&aiocb));
     fflush(stdout);
-    wait_for(&aiocb);
-    for (int naps = 0; naps < 10; naps++) { /* until it runs */
-        kill(getpid(), SIGTERM);
-        nanosleep(&nap, NULL);
-    }
+    while (sem_wait(&ran) == -1)
+        continue;
+    kill(getpid(), SIGTERM);
+    nanosleep(&(struct timespec){ 0, 200000000 }, NULL);
     printf("still there\n");
 }
 
