@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
     double began = monotonic();
 
-    if (argc > 2 && argv[2][0] == '-') /* neither is a DST */
+    if (argc > 2 && argv[2][0] == '-') /* no DST: an option, for start() */
         argv[1] = argv[2];
     start(argc, argv, 2, 4);
     src = argv[1];
@@ -124,10 +124,10 @@ static void check_regular(const char *path, mode_t mode)
 
 /*
  * A copy of what changes meanwhile is a copy of nothing. A read lease is not
- * given while somebody has SRC open for writing, and who then wants to has to
- * wait until we ask. Without one (SRC is not ours, its filesystem has none)
- * there is the time of the last change. That can be as coarse as a second: so
- * wait until a change shows. What is stored through a mapping may not show.
+ * given while somebody has SRC open for writing; and whoever opens it so later
+ * waits until we have noticed. Without one (SRC is not ours, its filesystem has
+ * none) there is the time of the last change, in steps of up to a second: wait
+ * until a change would show. What is stored through a mapping may never show.
  */
 static void open_source(void)
 {
@@ -161,7 +161,8 @@ static void check_source(void)
                : fstat(in, &now) == -1 || now.st_size != source.st_size ||
                      now.st_ctim.tv_sec != source.st_ctim.tv_sec ||
                      now.st_ctim.tv_nsec != source.st_ctim.tv_nsec)
-        errx(1, "%s: changed while it was copied", src);
+        errx(1, "%s: %s while it was copied", src,
+             leased ? "was opened for writing" : "changed");
 }
 
 /*
@@ -222,13 +223,13 @@ static void check_replaceable(const struct stat *old)
         errx(1, "%s: is a mount point", dst);
 }
 
-/* Finds `folder` and `name`, and makes a new file there; nobody can read it. */
+/* Finds `folder` and `name`, and makes a file there that nobody else reads. */
 static void open_target(void)
 {
     const char *whole, *slash = strrchr(src, '/');
     int replaces, serial = getpid();
-    char *where;
     struct stat old;
+    char *where;
 
     if (stat(dst, &old) == 0 && S_ISDIR(old.st_mode)) {
         if (asprintf(&where, "%s/%s", dst, slash ? slash + 1 : src) == -1)
@@ -509,10 +510,9 @@ static void finish(double began)
     int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY);
     if (fd == -1 ? syncfs(out) == -1 : fsync(fd) == -1 && errno != EINVAL)
         err(1, "fsync the folder of %s", dst);
-    if (close(out) == -1)
+    if (close(out) == -1 || close(folder) == -1)
         err(1, "close %s", dst);
     close(fd);
-    close(folder);
     free(path);
     if (isatty(STDERR_FILENO))
         fputs("\033[K", stderr), fflush(stderr);

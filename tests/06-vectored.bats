@@ -662,12 +662,13 @@ time: N/s"
 
 @test "aio-copy: an image of 200 GiB that is nearly empty fits on a small disk" {
     # shellcheck disable=SC2016 # for the inner shell
-    on_small_disk 8m bash -c 'truncate -s 200G src &&
+    on_small_disk 8m bash -c 'truncate -s 200G src 2>/dev/null || exit 7
         seq 100000 | dd of=src conv=notrunc bs=1M seek=150000 2>/dev/null
         "$1" src dst | grep copied; stat -c %s dst
         cmp <(tail -c +157286400001 dst | head -c 700000) \
             <(tail -c +157286400001 src | head -c 700000) && echo the same' \
         bash "$root/$chapter/aio-copy"
+    [[ $status != 7 ]] || skip "there are no files as long as that"
     assert_output "\
 copied: 214748364800 bytes
 214748364800
@@ -1120,7 +1121,7 @@ lease() { probe lease src true 2>/dev/null; }
             'dd if=/dev/null of=src conv=notrunc 2>/dev/null'; do
             cp full src
             AIO_WATCH_AT="$at ($command) 2>/dev/null 3>&- & $waiting" \
-                fails 'src: changed while it was copied' 1 4096
+                fails 'src: was opened for writing while it was copied' 1 4096
             wait_for_writer
         done
     done
