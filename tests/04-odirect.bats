@@ -1623,6 +1623,36 @@ n at 131072"
 
 # ---- all ----
 
+@test "a call that a signal interrupts is made again" {
+    local it
+
+    for it in would-it-wait beside-the-cache torn-write misaligned; do
+        AIO_FAULT='io_submit@1=EINTR io_getevents@1=EINTR' begin "$it" demo
+    done
+    while next; do
+        assert_status 0
+        assert_stderr ""
+    done
+}
+
+@test "with standard output or error closed no message goes into FILE" {
+    local it
+
+    run --separate-stderr bash -c '"$1" demo >&-' bash "$root/$chapter/odirect"
+    same status "$status" 1
+    odirect_wrote demo 1000000
+    run --separate-stderr bash -c '"$1" demo 2>&-' bash "$root/$chapter/odirect"
+    same status "$status" 0
+    odirect_wrote demo 1000000
+    for it in misaligned is-it-async would-it-wait torn-write; do
+        bash -c '"$1" demo >&-' bash "$root/$chapter/$it" 2>/dev/null ||
+            status=$?
+        same "status of $it" "$status" 1
+        same "messages in FILE of $it" \
+            "$(grep -aoE 'O_DIRECT|buffered|promised' demo)" ''
+    done
+}
+
 @test "output that does not arrive is a failure" {
     output_must_arrive 'odirect demo' 'misaligned demo.2' \
         'is-it-async demo.3' 'queue-depth demo.4 4096 1 1' \
