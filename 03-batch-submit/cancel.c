@@ -2,9 +2,8 @@
  * cancel.c - what io_cancel() can do, and what it can't
  *
  * Reads and writes of files are never canceled, not even with O_DIRECT. A
- * POLL request that waits is, but not as the manual page has it: the call
- * fails with EINPROGRESS, `result` is left as it was, and the event comes
- * later, through io_getevents() as all others do.
+ * POLL request that waits is: then the call fails with EINPROGRESS, `result`
+ * is left as it was, and the event comes as all others do.
  *
  * Build:  cc -o cancel cancel.c
  * Usage:  ./cancel FILE
@@ -30,9 +29,10 @@
 enum { BLOCK = 65536 }; /* bytes a write: aligned for any disk, too */
 
 static const char *path;
+static void *data;
 
 static void cancel_write(aio_context_t ctx, const char *what, int fd);
-static void cancel_poll(aio_context_t ctx);
+static long cancel(aio_context_t ctx, const char *what, struct iocb *iocb);
 static void start(int argc, char **argv, int min, int max);
 static int create(int flags);
 static int io_destroy(aio_context_t ctx);
@@ -46,70 +46,87 @@ static int io_cancel(aio_context_t ctx, struct iocb *iocb,
 
 int main(int argc, char **argv)
 {
+    struct iocb poll = { .aio_lio_opcode = IOCB_CMD_POLL, .aio_buf = POLLIN };
     aio_context_t ctx = 0;
-    int fd;
+    int fd, ends[2];
 
     start(argc, argv, 1, 1);
     path = argv[1];
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
+    data = aligned_alloc(BLOCK, BLOCK);
+    if (data == NULL)
+        err(1, "aligned_alloc");
+    memset(data, 'c', BLOCK);
 
     /* Through the page cache it is done when io_submit() returns: too late. */
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
     cancel_write(ctx, "buffered write", fd);
-    if (close(fd) == -1)
-        err(1, "close %s", path);
 
     /* The same block, overwritten past the cache, is on its way to the disk. */
     fd = open(path, O_WRONLY | O_DIRECT);
     if (fd == -1 && errno != EINVAL)
         err(1, "open %s", path);
-    if (fd == -1) {
+    if (fd == -1)
         printf("no O_DIRECT on this filesystem\n");
-    } else {
+    else
         cancel_write(ctx, "O_DIRECT write", fd);
-        if (close(fd) == -1)
-            err(1, "close %s", path);
-    }
 
-    /* This one only waits. */
-    cancel_poll(ctx);
+    /* This one only waits, until a pipe can be read, which it can't. */
+    if (pipe(ends) == -1)
+        err(1, "pipe");
+    poll.aio_fildes = ends[0];
+    cancel(ctx, "POLL", &poll);
 
     if (io_destroy(ctx) == -1)
         err(1, "io_destroy");
+    if (close(ends[0]) == -1 || close(ends[1]) == -1)
+        err(1, "close");
+    free(data);
     return EXIT_SUCCESS;
 }
 
-static void submit_one(aio_context_t ctx, struct iocb *iocb)
+static void cancel_write(aio_context_t ctx, const char *what, int fd)
 {
-    int n;
+    struct iocb iocb = {
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)data,
+        .aio_nbytes = BLOCK,
+    };
+    long res = cancel(ctx, what, &iocb);
+
+    if (res != BLOCK) {
+        errno = res < 0 ? -res : EIO;
+        err(1, "IOCB_CMD_PWRITE %s", path);
+    }
+    if (close(fd) == -1)
+        err(1, "close %s", path);
+}
+
+/* Submits a request, tries to cancel it, and returns what its event says. */
+static long cancel(aio_context_t ctx, const char *what, struct iocb *iocb)
+{
+    struct __kernel_old_timespec timeout = { .tv_sec = 10 }; /* is for ever */
+    struct io_event event, result = { .data = 42 };
+    int n, error;
 
     do
         n = io_submit(ctx, 1, &iocb);
     while (n == -1 && errno == EINTR);
     if (n == -1)
         err(1, "io_submit");
-}
 
-/* Tries to cancel a request; prints and returns the errno, 0 if none. */
-static int try_to_cancel(aio_context_t ctx, const char *what, struct iocb *iocb,
-                         struct io_event *result)
-{
-    int error = io_cancel(ctx, iocb, result) == -1 ? errno : 0;
+    /* EINPROGRESS: it is being canceled. EINVAL: it can't be. */
+    error = io_cancel(ctx, iocb, &result) == -1 ? errno : 0;
+    if (error != 0 && error != EINPROGRESS && error != EINVAL)
+        err(1, "io_cancel");
+    printf("io_cancel, %s: %s\n", what, error ? strerror(error) : "done");
+    printf("  result: %s\n", result.data == 42 ? "untouched" : "filled in");
 
-    printf("io_cancel, %s: %s\n", what, error ? strerror(error) : "canceled");
-    return error;
-}
-
-/* Waits for the one event that must come; ten seconds are for ever. */
-static struct io_event wait_for_one(aio_context_t ctx)
-{
-    struct __kernel_old_timespec timeout = { .tv_sec = 10 };
-    struct io_event event;
-    int n;
-
+    /* It may take some milliseconds: wait, don't look just once. */
     do
         n = io_getevents(ctx, 1, 1, &event, &timeout);
     while (n == -1 && errno == EINTR);
@@ -117,78 +134,8 @@ static struct io_event wait_for_one(aio_context_t ctx)
         errno = ETIMEDOUT;
     if (n != 1)
         err(1, "io_getevents");
-    return event;
-}
-
-/* Writes a block, and tries to cancel that as soon as it is submitted. */
-static void cancel_write(aio_context_t ctx, const char *what, int fd)
-{
-    struct io_event event, result;
-    struct iocb iocb;
-    void *data;
-
-    errno = posix_memalign(&data, BLOCK, BLOCK);
-    if (errno != 0)
-        err(1, "posix_memalign");
-    memset(data, 'c', BLOCK);
-    iocb = (struct iocb){
-        .aio_lio_opcode = IOCB_CMD_PWRITE,
-        .aio_fildes = fd,
-        .aio_buf = (uintptr_t)data,
-        .aio_nbytes = BLOCK,
-    };
-    submit_one(ctx, &iocb);
-    try_to_cancel(ctx, what, &iocb, &result);
-
-    /* Canceled or not, the data is the kernel's until the event is here. */
-    event = wait_for_one(ctx);
-    if (event.res != BLOCK) {
-        errno = event.res < 0 ? -event.res : EIO;
-        err(1, "IOCB_CMD_PWRITE %s", path);
-    }
-    printf("  and its event: res %lld\n", (long long)event.res);
-    free(data);
-}
-
-/* Waits until a pipe can be read, which it can't, and gives that up. */
-static void cancel_poll(aio_context_t ctx)
-{
-    struct io_event event, result, before;
-    struct iocb iocb;
-    int ends[2];
-
-    if (pipe(ends) == -1)
-        err(1, "pipe");
-    iocb = (struct iocb){
-        .aio_data = 42,
-        .aio_lio_opcode = IOCB_CMD_POLL,
-        .aio_fildes = ends[0],
-        .aio_buf = POLLIN,
-    };
-    submit_one(ctx, &iocb);
-
-    /* The kernel knows it by the iocb's address, and by the key in there. */
-    memset(&result, '?', sizeof(result));
-    before = result;
-    iocb.aio_key = 1;
-    try_to_cancel(ctx, "wrong aio_key", &iocb, &result);
-    iocb.aio_key = 0;
-
-    /* EINPROGRESS is the success here, and no word of it in `result`. */
-    errno = try_to_cancel(ctx, "POLL", &iocb, &result);
-    if (errno != 0 && errno != EINPROGRESS)
-        err(1, "io_cancel");
-    printf("  result: %s\n", memcmp(&result, &before, sizeof(result))
-                                 ? "filled in"
-                                 : "untouched");
-    try_to_cancel(ctx, "a second time", &iocb, &result);
-
-    /* The event may take some milliseconds: wait, don't look once. */
-    event = wait_for_one(ctx);
-    printf("  and its event: data %lld, res %lld\n", (long long)event.data,
-           (long long)event.res);
-    if (close(ends[0]) == -1 || close(ends[1]) == -1)
-        err(1, "close");
+    printf("  event: res %lld\n", (long long)event.res);
+    return event.res;
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */
@@ -236,8 +183,7 @@ static int io_cancel(aio_context_t ctx, struct iocb *iocb,
 
 static const char usage[] =
     "Usage: cancel FILE\n"
-    "Makes FILE, or empties it, and tries to cancel writes to it; then a\n"
-    "POLL request on a pipe.\n";
+    "Makes FILE, or empties it, and tries to cancel writes to it, and a POLL.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -771,19 +771,18 @@ all reaped: there is room"
 
 # cancel_output DIRECT: what it prints; is there O_DIRECT, yes or no?
 cancel_output() {
+    local untouched="  result: untouched" event="  event: res"
+
     echo "io_cancel, buffered write: Invalid argument"
-    echo "  and its event: res 65536"
+    printf '%s\n' "$untouched" "$event 65536"
     if [[ $1 == yes ]]; then
         echo "io_cancel, O_DIRECT write: Invalid argument"
-        echo "  and its event: res 65536"
+        printf '%s\n' "$untouched" "$event 65536"
     else
         echo "no O_DIRECT on this filesystem"
     fi
-    echo "io_cancel, wrong aio_key: Invalid argument"
     echo "io_cancel, POLL: $("$probe" reason EINPROGRESS)"
-    echo "  result: untouched"
-    echo "io_cancel, a second time: Invalid argument"
-    echo "  and its event: data 42, res 0"
+    printf '%s\n' "$untouched" "$event 0"
 }
 
 @test "io_cancel: files refuse, a POLL is EINPROGRESS and a late event" {
@@ -797,10 +796,8 @@ create demo 666
 io_submit 1 = 1: pwrite demo 65536@0
 io_cancel = -22
 io_getevents 1 1 10.000000000 = 1
-io_submit 1 = 1: poll pipe:r 1 data=42
-io_cancel key=1 = -22
+io_submit 1 = 1: poll pipe:r 1
 io_cancel = -115
-io_cancel = -22
 io_getevents 1 1 10.000000000 = 1
 io_destroy = 0"
     head -c 65536 /dev/zero | tr '\0' c | cmp - demo
@@ -822,7 +819,7 @@ io_destroy = 0"
 
 @test "each call of cancel that fails is named; nobody waits without end" {
     fails cancel open@1=EIO "open demo: $eio" io_setup@1=EIO "io_setup: $eio" \
-        posix_memalign@1=EIO "posix_memalign: $eio" \
+        aligned_alloc@1=EIO "aligned_alloc: $eio" \
         open:direct@1=EIO "open demo: $eio" pipe@1=EIO "pipe: $eio" \
         io_submit@1=EIO "io_submit: $eio" io_submit@2+=EIO "io_submit: $eio" \
         io_getevents@1=EIO "io_getevents: $eio" \
@@ -841,9 +838,9 @@ io_destroy = 0"
         "1 $(($(calls open) + 2))"
 
     # Where io_cancel fails in another way, nobody waits for an event.
-    AIO_FAULT='open:direct@1=EINVAL io_cancel@3=EIO' program -1 cancel demo
+    AIO_FAULT='open:direct@1=EINVAL io_cancel@2=EIO' program -1 cancel demo
     assert_error "cancel: io_cancel: $eio"
-    assert_line "io_cancel, POLL: $eio"
+    same "the last line" "${lines[-1]}" "no O_DIRECT on this filesystem"
 }
 
 # ---- io_cancel beyond that ----
