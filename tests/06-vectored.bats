@@ -1,6 +1,6 @@
 # Vectors, the mapped ring, and the copy that brings all together: vectored,
 # ring-reap, aio-copy, and what io_submit does with iovec arrays.
-# seconds: 12
+# seconds: 14
 #
 # shellcheck disable=SC2001,SC2154 # sed where a pattern needs it; from bats
 
@@ -651,9 +651,9 @@ time: N/s"
 @test "aio-copy: many small pieces between holes, each in its place" {
     local i
 
-    for ((i = 0; i < 200; i++)); do
-        printf 'piece %03d' "$i" |
-            dd of=src conv=notrunc bs=1 seek=$((i * 70001)) 2>/dev/null
+    for ((i = 0; i < 50; i++)); do
+        printf 'piece %03d' "$i" >>src
+        truncate -s +70001 src
     done
     copies
     copies 2 4096
