@@ -1,10 +1,9 @@
 /*
  * durable-write.c - a write that survives a power cut
  *
- * A write is done when the data is in the page cache, which a power cut
- * empties. IOCB_CMD_FDSYNC brings it to the disk, but covers only what was
- * written by then, and requests in flight together have no order. So wait
- * for the write's event, and only then submit the FDSYNC.
+ * A write is done when the page cache has the data. IOCB_CMD_FDSYNC brings it
+ * to the disk, but covers only what was written by then: so wait for the
+ * write's event, and only then submit the FDSYNC.
  *
  * Build:  cc -o durable-write durable-write.c
  * Usage:  ./durable-write FILE [TEXT]
@@ -31,7 +30,6 @@ static const char *path;
 
 static long long perform(aio_context_t ctx, struct iocb *iocb);
 static void check(const char *command, const char *file, long long res);
-static struct iocb sync_request(int opcode, int fd);
 static void start(int argc, char **argv, int min, int max);
 static int create(int flags);
 static int io_destroy(aio_context_t ctx);
@@ -48,7 +46,7 @@ int main(int argc, char **argv)
     struct iocb iocb;
     long long res;
     char *copy, *name;
-    int fd, folder;
+    int fd, dirfd;
 
     start(argc, argv, 1, 2);
     path = argv[1];
@@ -66,8 +64,8 @@ int main(int argc, char **argv)
     if (copy == NULL)
         err(1, "strdup");
     name = dirname(copy);
-    folder = open(name, O_RDONLY | O_DIRECTORY);
-    if (folder == -1)
+    dirfd = open(name, O_RDONLY | O_DIRECTORY);
+    if (dirfd == -1)
         err(1, "open %s", name);
     fd = create(O_WRONLY | O_NOFOLLOW);
     if (fd == -1)
@@ -92,23 +90,24 @@ int main(int argc, char **argv)
     /*
      * Sync the file, now that the write is done. FDSYNC is fdatasync():
      * the data, and of the file's attributes what reading it needs, such
-     * as its size. This is also where errors of the disk come out.
+     * as its size. Errors of the disk come out here, too. All other fields of
+     * the request must be 0: there is no way to sync a part of a file.
      */
-    iocb = sync_request(IOCB_CMD_FDSYNC, fd);
+    iocb = (struct iocb){ .aio_lio_opcode = IOCB_CMD_FDSYNC, .aio_fildes = fd };
     res = perform(ctx, &iocb);
     check("IOCB_CMD_FDSYNC", path, res);
     printf("IOCB_CMD_FDSYNC: the data is on the disk\n");
 
     /* A new file needs its name there as well: that is in the folder. */
-    iocb = sync_request(IOCB_CMD_FSYNC, folder);
+    iocb = (struct iocb){ .aio_lio_opcode = IOCB_CMD_FSYNC,
+                          .aio_fildes = dirfd };
     res = perform(ctx, &iocb);
     check("IOCB_CMD_FSYNC", name, res);
     printf("IOCB_CMD_FSYNC of the folder: the file's name is, too\n");
 
-    /* Tear down. */
     if (io_destroy(ctx) == -1)
         err(1, "io_destroy");
-    if (close(folder) == -1)
+    if (close(dirfd) == -1)
         err(1, "close %s", name);
     if (close(fd) == -1)
         err(1, "close %s", path);
@@ -143,15 +142,6 @@ static void check(const char *command, const char *file, long long res)
         errno = -res;
         err(1, "%s %s", command, file);
     }
-}
-
-/*
- * FSYNC and FDSYNC take a descriptor and nothing else: there is no way to
- * sync a part of a file. All other fields must be 0.
- */
-static struct iocb sync_request(int opcode, int fd)
-{
-    return (struct iocb){ .aio_lio_opcode = opcode, .aio_fildes = fd };
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

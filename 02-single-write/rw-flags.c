@@ -97,7 +97,7 @@ static void on_sigpipe(int sig)
     signals += sig == SIGPIPE;
 }
 
-/* One request. Refused, it has no event; else its event has an error, or not. */
+/* One request. If it is refused there is no event; an event may be an error. */
 static void show_trial(aio_context_t ctx, const struct trial *trial, int fd)
 {
     char data[5] = "hello";

@@ -158,15 +158,10 @@ static int wait_with_signals(aio_context_t ctx, int flags)
     struct sigaction action = { .sa_handler = on_alarm, .sa_flags = flags };
     struct __kernel_old_timespec timeout = { 10, 0 };
     struct io_event events[4];
-    sigset_t set;
     int n, error;
 
     if (sigaction(SIGALRM, &action, NULL) == -1)
         err(1, "sigaction");
-    sigemptyset(&set);
-    sigaddset(&set, SIGALRM); /* who started us may block it */
-    if (sigprocmask(SIG_UNBLOCK, &set, NULL) == -1)
-        err(1, "sigprocmask");
     if (setitimer(ITIMER_REAL, &often, NULL) == -1)
         err(1, "setitimer");
     n = io_getevents(ctx, 2, 4, events, &timeout);
