@@ -2,10 +2,9 @@
  * torn-write.c - all of a write, or nothing of it
  *
  * After a power failure a page of 16 KiB may be half old and half new: torn.
- * Databases therefore write each page twice. A write with RWF_ATOMIC is not
- * torn; but disk and filesystem must be able to. statx() tells what they
- * promise: from which length to which. All else is refused, and so nothing is
- * left to luck. Here requests are made that are right, or wrong in one thing.
+ * A write with RWF_ATOMIC is not, if disk and filesystem are able to: statx()
+ * tells from which length to which. All else is refused. Here requests are
+ * made that are right, or wrong in one thing.
  *
  * Build:  cc -o torn-write torn-write.c
  * Usage:  ./torn-write FILE
@@ -28,10 +27,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#ifndef RWF_ATOMIC /* headers before 6.11 */
-#define RWF_ATOMIC 0x40
-#endif
-
 enum { ROOM = 65536 }; /* bytes of the buffer, and what it is aligned to */
 
 static const char *path;
@@ -51,21 +46,18 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 int main(int argc, char **argv)
 {
-    int cached, direct;
-    void *memory;
     unsigned unit;
+    void *memory;
+    int fd;
 
     start(argc, argv, 1, 1);
     path = argv[1];
-    cached = create(O_RDWR);
-    if (cached == -1)
-        err(1, "open %s", path);
-    direct = open(path, O_RDWR | O_DIRECT);
-    if (direct == -1 && errno == EINVAL) {
+    fd = create(O_RDWR | O_DIRECT);
+    if (fd == -1 && errno == EINVAL) {
         printf("O_DIRECT: not on this filesystem\n");
         return EXIT_SUCCESS;
     }
-    if (direct == -1)
+    if (fd == -1)
         err(1, "open %s", path);
     errno = posix_memalign(&memory, ROOM, ROOM);
     if (errno != 0)
@@ -74,19 +66,21 @@ int main(int argc, char **argv)
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
 
-    unit = ask_promise(direct);
+    unit = ask_promise(fd);
     if (unit == 0 || unit > 16384)
         unit = 16384; /* a page of a database */
-    try("as it should be", IOCB_CMD_PWRITE, direct, unit, unit);
-    try("at no multiple of that", IOCB_CMD_PWRITE, direct, unit, unit / 2);
-    try("of no power of two", IOCB_CMD_PWRITE, direct, unit / 2 * 3, 0);
-    try("out of two buffers", IOCB_CMD_PWRITEV, direct, unit, unit);
-    try("through the page cache", IOCB_CMD_PWRITE, cached, unit, unit);
-    try("a read", IOCB_CMD_PREAD, direct, unit, unit);
+    try("as it should be", IOCB_CMD_PWRITE, fd, unit, unit);
+    try("at no multiple of that", IOCB_CMD_PWRITE, fd, unit, unit / 2);
+    try("of no power of two", IOCB_CMD_PWRITE, fd, unit / 2 * 3, 0);
+    try("out of two buffers", IOCB_CMD_PWRITEV, fd, unit, unit);
+    try("a read", IOCB_CMD_PREAD, fd, unit, unit);
+    if (fcntl(fd, F_SETFL, 0) == -1)
+        err(1, "fcntl %s", path);
+    try("through the page cache", IOCB_CMD_PWRITE, fd, unit, unit);
 
     if (io_destroy(ctx) == -1)
         err(1, "io_destroy");
-    if (close(direct) == -1 || close(cached) == -1)
+    if (close(fd) == -1)
         err(1, "close %s", path);
     free(data);
     return EXIT_SUCCESS;
@@ -94,7 +88,7 @@ int main(int argc, char **argv)
 
 /* struct statx as it is since Linux 6.11: not all headers have that yet. */
 struct new_statx {
-    uint32_t stx_mask, others[41];
+    uint32_t others[42];
     uint32_t stx_atomic_write_unit_min, stx_atomic_write_unit_max;
     uint32_t stx_atomic_write_segments_max, more[19];
 };
@@ -118,20 +112,18 @@ static unsigned ask_promise(int fd)
 /* One request with RWF_ATOMIC, and who refused it, if anybody did. */
 static void try(const char *what, int opcode, int fd, long length, long offset)
 {
+    struct iovec halves[2] = { { data, length / 2 }, { data, length / 2 } };
+    int n, two = opcode == IOCB_CMD_PWRITEV;
     struct io_event event;
-    struct iovec halves[2] = { { data, length / 2 },
-                               { data + length, length / 2 } };
-    int two = opcode == IOCB_CMD_PWRITEV;
     struct iocb iocb = {
         .aio_lio_opcode = opcode,
-        .aio_rw_flags = RWF_ATOMIC,
+        .aio_rw_flags = 0x40, /* RWF_ATOMIC: not in all headers yet */
         .aio_fildes = fd,
         .aio_buf = two ? (uintptr_t)halves : (uintptr_t)data,
         .aio_nbytes = two ? 2 : length,
         .aio_offset = offset,
     };
     struct iocb *list[1] = { &iocb };
-    int n;
 
     printf("%ld bytes at %ld, %s: ", length, offset, what);
     do

@@ -92,6 +92,11 @@ under() {
         "$root/$chapter/$2" "${@:3}"
 }
 
+# since VERSION: is this kernel as new as that?
+since() {
+    [[ $(printf '%s\n' "$1" "$(uname -r)" | sort -V | head -n 1) == "$1" ]]
+}
+
 # memory_disk: is the disk memory? Then the call itself does the transfer.
 memory_disk() {
     local name
@@ -1307,7 +1312,7 @@ waits() {
 }
 
 @test "RWF_NOWAIT tells which requests would wait inside io_submit" {
-    local write=no hole=yes buffered='[?]'
+    local write=no buffered='[?]'
 
     program -0 would-it-wait demo
     assert_stderr ""
@@ -1324,12 +1329,13 @@ waits() {
     assert_line 'buffered read, not cached|yes'
     assert_line 'O_DIRECT read|no'
     assert_line 'O_DIRECT read beside dirty pages|yes'
+    same lines "${#lines[@]}" 10
+    since 6.6 || return 0       # before, some writes waited all the same
     assert_line "O_DIRECT overwrite|$write"
     assert_line 'O_DIRECT overwrite beside dirty pages|yes'
     assert_line "O_DIRECT write, preallocated|$write"
-    assert_line "O_DIRECT write into a hole|$hole"
+    assert_line 'O_DIRECT write into a hole|yes'
     assert_line 'O_DIRECT write at the end|yes'
-    same lines "${#lines[@]}" 10
 }
 
 @test "would-it-wait says so where O_DIRECT or the flag is not taken" {
@@ -1425,8 +1431,8 @@ fsync: $eio"
 16384 bytes at 8192, at no multiple of that: refused: Invalid argument
 24576 bytes at 0, of no power of two: refused: Invalid argument
 16384 bytes at 16384, out of two buffers: refused: Invalid argument
-16384 bytes at 16384, through the page cache: refused: Not supported
-16384 bytes at 16384, a read: refused by io_submit: Not supported"
+16384 bytes at 16384, a read: refused by io_submit: Not supported
+16384 bytes at 16384, through the page cache: refused: Not supported"
 }
 
 @test "torn-write says so where there is no O_DIRECT, or no such statx" {
@@ -1454,10 +1460,7 @@ fsync: $eio"
 }
 
 @test "an overwrite from an address of 512 is not waited for, since Linux 6.5" {
-    local version
-
-    version=$(printf '%s\n' 6.6 "$(uname -r)" | sort -V | head -n 1)
-    [[ $fs == ext4 && $direct && $version == 6.6 ]] && ((memory <= 512)) &&
+    [[ $fs == ext4 && $direct ]] && since 6.6 && ((memory <= 512)) &&
         ! memory_disk || return 0
     same "overwrite" "$(answer overwrite_512)" 'some under way'
 }
@@ -1587,8 +1590,8 @@ n at 131072"
         umount disk && mount -o loop small/image disk
         tail -c 4 disk/demo | tr "\0" 0' bash "$BATS_FILE_TMPDIR/probe-4"
     ((status != 77 && status != 1)) || return 0
-    same "what it says" "${lines[0]}" \
-        '24 written, syncs: -28 0, of another descriptor: 0'
+    output=${lines[0]}
+    assert_line '24 written, syncs: -* 0, of another descriptor: 0'
     same "the last bytes" "${lines[1]}" 0000
 }
 
