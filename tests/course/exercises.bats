@@ -41,6 +41,27 @@ refused() {
     [[ ! -s passed ]]
 }
 
+@test "other right answers than the solution are accepted" {
+    local file i answer of_file
+
+    for file in "${exercises[@]}"; do
+        facts "$file"
+        of_file=$root/$chapter/solutions/$name.c
+        for i in "${!right[@]}"; do
+            answer=right.$i/$chapter/exercises/$name.c
+            mkdir -p "${answer%/*}"
+            sed "${right[i]#*|}" "$of_file" >"$answer"
+            ! cmp -s "$answer" "$of_file" ||
+                echo "$id: nothing is other: ${right[i]%%|*}"
+            CFLAGS='-O0 -w' "$root/tests/tools/exercise" --tap \
+                --from "right.$i" "$id" >tap 2>&1 ||
+                { echo "$id: refused: ${right[i]%%|*}" && cat tap; }
+        done
+    done >refused
+    cat refused
+    [[ ! -s refused ]]
+}
+
 # The best cheat there is: run by run, it prints what the solution prints,
 # and ends as it does; and does nothing else. cheat RECORD prints its source.
 cheat() {

@@ -11,6 +11,8 @@
 #     notice='...'                    what to see in the solution, once solved
 #     wrong=( 'WHAT|SED' ... )        wrong answers that the tests try: a sed
 #                                     script that makes them of the solution
+#     right=( 'WHAT|SED' ... )        and other right ones
+#     right=( 'WHAT|SED' ... )        the same for other right answers
 #
 # A check runs in an empty folder of its own. The first expectation that is
 # not met ends it, with a report of what was expected and what came. Nobody
