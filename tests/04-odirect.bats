@@ -38,7 +38,7 @@ setup_file() {
     for question in headers ahead dioalign ring fsync preallocated \
         end_of_file length_off writes_aligned writes_off part_of_block \
         without_checksums address_512 overwrite_512 extending_pair mapped \
-        end_at_once untouched beside_writer reasons; do
+        end_at_once untouched beside_writer beside_clean reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
@@ -1510,6 +1510,11 @@ FDSYNC: 0"
     mapfile -t lines <<<"$(answer untouched)"
     compare "${lines[0]% pages}" '>=' "$pages"
     compare "${lines[1]% pages}" '<' "$pages"
+}
+
+@test "a page in the cache, though it is clean, is in an O_DIRECT write's way" {
+    [[ $fs == @(ext4|xfs) && $direct ]] || return 0
+    same "res with RWF_NOWAIT" "$(answer beside_clean)" -11
 }
 
 @test "a writer through the page cache makes others wait for the file's lock" {

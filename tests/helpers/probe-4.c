@@ -578,6 +578,27 @@ static void untouched(void)
     }
 }
 
+/* An overwrite with RWF_NOWAIT where a page is in the cache, and clean. */
+static void beside_clean(void)
+{
+    int fd = written_file(1), cached = open(path, O_RDONLY);
+    struct iocb iocb, *list[1] = { &iocb };
+    char *data = blocks(1);
+
+    if (pread(cached, data, BLOCK, 0) != BLOCK)
+        die("pread");
+    iocb = (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_PWRITE,
+        .aio_rw_flags = RWF_NOWAIT,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)data,
+        .aio_nbytes = BLOCK,
+    };
+    if (syscall(SYS_io_submit, context(), 1L, list) != 1)
+        die("io_submit");
+    printf("%lld\n", (long long)reap().res);
+}
+
 /* Does one io_submit for 64 reads of a disk sleep? */
 static void full_queue(void)
 {
@@ -699,6 +720,7 @@ int main(int argc, char **argv)
         { "untouched", untouched },
         { "full_queue", full_queue },
         { "beside_writer", beside_writer },
+        { "beside_clean", beside_clean },
         { "sync_errors", sync_errors },
         { "lease", lease },
         { "ahead", ahead },
