@@ -29,14 +29,14 @@ enum { REQUESTS = 3, BLOCK = 4096 /* bytes a request */, ALL = 7 };
 static const char *path;
 static struct aiocb aiocbs[REQUESTS];
 static volatile sig_atomic_t signals, told; /* a count; a bit a request */
+static const struct timespec second = { 1, 0 };
 static sigset_t set, unblocked; /* SIGRTMIN; all that main blocks but that */
 static struct pollfd readable = { .events = POLLIN }; /* the signalfd */
 
-static void take_by_handler(time_t end), take_by_sigtimedwait(time_t end);
-static void take_from_signalfd(time_t end);
-static void run(const char *way, void (*take)(time_t end), int fd);
+static void take_by_handler(void), take_by_sigtimedwait(void);
+static void take_from_signalfd(void);
+static void run(const char *way, void (*take)(void), int fd);
 static void on_signal(int signo, siginfo_t *info, void *context);
-static void check(struct aiocb *aiocb, const char *call, const char *path);
 static void start(int argc, char **argv, int min, int max);
 static int create(int flags);
 
@@ -51,9 +51,8 @@ int main(int argc, char **argv)
     if (fd == -1)
         err(1, "open %s", path);
 
-    /* A real-time signal: of these each is kept, while a second SIGUSR1 is
-     * lost as long as the first one waits. It is blocked in all threads, so
-     * that none comes where it is not expected. */
+    /* A real-time signal: of these each is kept, not one only as of SIGUSR1.
+     * It is blocked in all threads, so none comes where it is not expected. */
     sigemptyset(&set);
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
@@ -78,11 +77,10 @@ int main(int argc, char **argv)
 }
 
 /*
- * Three writes, each of which sends SIGRTMIN when it is done; then takes what
- * comes, for ten seconds at most. One may be lost: there is a limit to those
- * that wait to be taken (ulimit -i).
+ * Three writes, each of which sends SIGRTMIN when it is done. That is waited
+ * for, ten seconds at most: a signal may be lost (see ulimit -i).
  */
-static void run(const char *way, void (*take)(time_t end), int fd)
+static void run(const char *way, void (*take)(void), int fd)
 {
     static char data[REQUESTS][BLOCK];
     static int block;
@@ -104,12 +102,20 @@ static void run(const char *way, void (*take)(time_t end), int fd)
             err(1, "aio_write %s", path);
     }
     while (told != ALL && time(NULL) < end)
-        take(end);
+        take();
     errno = ETIMEDOUT;
     if (told != ALL)
         err(1, "%s", way);
-    for (int i = 0; i < REQUESTS; i++)
-        check(&aiocbs[i], "aio_write", path);
+    for (int i = 0; i < REQUESTS; i++) {
+        ssize_t n = aio_return(&aiocbs[i]);
+
+        errno = aio_error(&aiocbs[i]);
+        if (errno != 0)
+            err(1, "aio_write %s", path);
+        errno = EIO;
+        if (n != BLOCK)
+            err(1, "aio_write %s: only %zd of %d bytes", path, n, BLOCK);
+    }
     printf("%s: %d signals, of %d requests\n", way, (int)signals, REQUESTS);
 }
 
@@ -133,41 +139,29 @@ static void on_signal(int signo, siginfo_t *info, void *context)
     note(info->si_code, info->si_value.sival_int);
 }
 
-/* From now to `end`: a wait that a signal interrupts does not begin anew. */
-static struct timespec until(time_t end)
-{
-    time_t now = time(NULL);
-
-    return (struct timespec){ .tv_sec = end > now ? end - now : 0 };
-}
-
 /* With a handler: ppoll() lets the signal through for as long as it waits. */
-static void take_by_handler(time_t end)
+static void take_by_handler(void)
 {
-    struct timespec left = until(end);
-
-    if (ppoll(NULL, 0, &left, &unblocked) == -1 && errno != EINTR)
+    if (ppoll(NULL, 0, &second, &unblocked) == -1 && errno != EINTR)
         err(1, "ppoll");
 }
 
 /* Without one: sigtimedwait() takes a signal as read() takes a byte. */
-static void take_by_sigtimedwait(time_t end)
+static void take_by_sigtimedwait(void)
 {
-    struct timespec left = until(end);
     siginfo_t info;
 
-    if (sigtimedwait(&set, &info, &left) != -1)
+    if (sigtimedwait(&set, &info, &second) != -1)
         note(info.si_code, info.si_value.sival_int);
     else if (errno != EINTR && errno != EAGAIN)
         err(1, "sigtimedwait");
 }
 
 /* Without one: a signalfd is one more descriptor for an event loop. */
-static void take_from_signalfd(time_t end)
+static void take_from_signalfd(void)
 {
-    struct timespec left = until(end);
     struct signalfd_siginfo info;
-    int n = ppoll(&readable, 1, &left, NULL);
+    int n = ppoll(&readable, 1, &second, NULL);
 
     if (n == -1 && errno != EINTR)
         err(1, "ppoll");
@@ -175,25 +169,6 @@ static void take_from_signalfd(time_t end)
         err(1, "read signalfd");
     if (n == 1)
         note(info.ssi_code, info.ssi_int);
-}
-
-/* How a request ended. It must be done: both calls are useless before. */
-static void check(struct aiocb *aiocb, const char *call, const char *path)
-{
-    int error = aio_error(aiocb);  /* returned: errno is not set */
-    ssize_t n = aio_return(aiocb); /* once for each request */
-
-    if (error != 0) {
-        errno = error;
-        err(1, "%s %s", call, path);
-    }
-    if (n == -1)
-        err(1, "aio_return");
-    if ((size_t)n != aiocb->aio_nbytes) {
-        errno = EIO;
-        err(1, "%s %s: only %zd of %zu bytes", call, path, n,
-            aiocb->aio_nbytes);
-    }
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

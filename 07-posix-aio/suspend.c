@@ -2,9 +2,8 @@
  * suspend.c - all that aio_suspend() can say
  *
  * Waits for one of two requests: a write to FILE, and a read from an empty
- * pipe, which ends when this program wants it to. aio_suspend() says that
- * some request in the list is done, not which. It may also say that the time
- * is over, or that a signal came; then the requests just go on.
+ * pipe. aio_suspend() says that one of them is done, not which; or that the
+ * time is over, or that a signal came: then the requests just go on.
  *
  * Build:  cc -o suspend suspend.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./suspend FILE
@@ -77,9 +76,8 @@ int main(int argc, char **argv)
     suspend("only the pipe, 10 ms", list, &soon);
     suspend("only the pipe, 0 ms", list, &none);
 
-    /* A signal ends the wait. But one that comes before the wait begins does
-     * not, and aio_suspend() has no mask to hold it back: the timer ticks on
-     * until a tick falls into the wait. */
+    /* A signal ends the wait, but not if it comes just ahead of it: so the
+     * timer ticks on until one comes in time. */
     if (sigaction(SIGALRM, &action, NULL) == -1)
         err(1, "sigaction");
     if (setitimer(ITIMER_REAL, &each_ms, NULL) == -1)
