@@ -51,8 +51,8 @@ int main(int argc, char **argv)
     if (fd == -1)
         err(1, "open %s", path);
 
-    /* A real-time signal: of these each is kept, not one only as of SIGUSR1.
-     * It is blocked in all threads, so none comes where it is not expected. */
+    /* A real-time signal: each is kept. (Of SIGUSR1 a second one is lost.) It
+     * is blocked in all threads, so none comes where it is not expected. */
     sigemptyset(&set);
     sigaddset(&set, SIGRTMIN);
     if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)
