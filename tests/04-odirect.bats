@@ -38,8 +38,7 @@ setup_file() {
     for question in headers ahead dioalign ring fsync preallocated \
         end_of_file length_off writes_aligned writes_off part_of_block \
         without_checksums address_512 overwrite_512 extending_pair mapped \
-        end_at_once untouched beside_writer beside_clean \
-        forked reasons; do
+        end_at_once untouched beside_writer beside_clean reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
@@ -1453,14 +1452,6 @@ fsync: $eio"
 
 @test "a read into memory that is read-only says EFAULT in its event" {
     same "read" "$(answer mapped | cut -d ' ' -f 3)" -14
-}
-
-@test "a fork during an O_DIRECT read: the data are the parent's alone" {
-    [[ $fs == @(ext4|xfs) && $direct ]] && since 6.6 && ! memory_disk ||
-        return 0
-    output=$(answer forked)
-    [[ $output != done* ]] || return 0  # none was under way
-    assert_line 'under way: parent 8, child [0-7]'
 }
 
 @test "O_DIRECT overwrites arrive though their process has ended at once" {

@@ -599,57 +599,6 @@ static void beside_clean(void)
     printf("%lld\n", (long long)reap().res);
 }
 
-/* A read of 8 blocks is under way, and the process forks, then writes to the
- * buffer's pages. How many blocks does the parent have in the end, and were
- * some missing in the child, once in 20 tries? */
-static void forked(void)
-{
-    volatile unsigned *ring = (void *)context();
-    int fd = written_file(8), parent = 8, child = 8, ways[2], later = 0;
-    char *data = blocks(8), byte;
-    struct iocb iocb;
-
-    for (int i = 0; i < 20; i++) {
-        memset(data, 0, 8 * BLOCK);
-        if (pipe(ways) == -1)
-            die("pipe");
-        submit(&iocb, IOCB_CMD_PREAD, fd, data, 8 * BLOCK, 0);
-        if (fork() == 0) {
-            int n = 0;
-
-            close(ways[1]);
-            if (read(ways[0], &byte, 1) == -1) /* until the parent is done */
-                _exit(99);
-            for (int j = 0; j < 8; j++)
-                n += data[j * BLOCK + 1] == 'x';
-            _exit(n);
-        }
-        if (ring[2] == ring[3]) {
-            int n = 0, status;
-
-            later++;
-            for (int j = 0; j < 8; j++)
-                ((volatile char *)data)[j * BLOCK + BLOCK - 1] = 'w';
-            if (reap().res != 8 * BLOCK)
-                die("IOCB_CMD_PREAD");
-            close(ways[1]);
-            wait(&status);
-            for (int j = 0; j < 8; j++)
-                n += data[j * BLOCK + 1] == 'x';
-            parent = n < parent ? n : parent;
-            n = WEXITSTATUS(status);
-            child = n < child ? n : child;
-        } else {
-            reap();
-            close(ways[1]);
-            wait(NULL);
-        }
-        close(ways[0]);
-    }
-    printf("%s: parent %d, child %d\n", later ? "under way" : "done", parent,
-           child);
-}
-
 /* Does one io_submit for 64 reads of a disk sleep? */
 static void full_queue(void)
 {
@@ -772,7 +721,7 @@ int main(int argc, char **argv)
         { "full_queue", full_queue },
         { "beside_writer", beside_writer },
         { "beside_clean", beside_clean },
-        { "forked", forked },
+
         { "sync_errors", sync_errors },
         { "lease", lease },
         { "ahead", ahead },
