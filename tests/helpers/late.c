@@ -187,6 +187,17 @@ static int copy(struct iocb *to, const struct iocb *from, long call)
            sizeof(*to);
 }
 
+/*
+ * Was it a local variable of a function that has returned? Then it lies where
+ * our own are now, and is not to be touched.
+ */
+static int was_local(const struct iocb *iocb)
+{
+    uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+    return (uintptr_t)iocb < here + 64 && (uintptr_t)(iocb + 1) > here - 65536;
+}
+
 /* Really submits one. Returns 0 if its context has no room for it now. */
 static int submit_now(struct late *request)
 {
@@ -197,7 +208,8 @@ static int submit_now(struct late *request)
 
     torment_now(request->torment);
     request->torment = NULL;
-    if (copy(&now, request->original, SYS_process_vm_readv) &&
+    if (!was_local(request->original) &&
+        copy(&now, request->original, SYS_process_vm_readv) &&
         copy(request->original, iocb, SYS_process_vm_writev))
         list[0] = request->original;
     request->shown = list[0];
@@ -207,7 +219,6 @@ static int submit_now(struct late *request)
     if (list[0] != iocb) {
         int error = errno;
 
-        now.aio_key = 0;
         copy(request->original, &now, SYS_process_vm_writev);
         errno = error;
     }
