@@ -22,6 +22,8 @@
  *           res=N, res=-ERRNO: io_getevents is made, then `res` of the
  *           first event is changed to that
  *           kill=N: signal N comes, ahead of the call
+ *           empty=ERRNO: of io_getevents, only if the ring is empty: so says
+ *           the kernel EINTR, never with events at hand
  *
  *     AIO_FAULT='io_submit@2=EAGAIN'              once, the second time
  *     AIO_FAULT='io_submit@*=short=1'             only one request a call
@@ -62,6 +64,15 @@ static struct fault faults[32];
 static int nr_faults;
 static atomic_int active; /* after fault_start(), until fault_end() */
 
+/* Are there events in the ring of this context? */
+static int events_at(long ctx)
+{
+    const unsigned *ring = (void *)ctx; /* id, nr, head, tail, magic */
+
+    return ring != NULL && ring[4] == 0xa10a10a1 &&
+           __atomic_load_n(&ring[3], __ATOMIC_ACQUIRE) != ring[2];
+}
+
 /* Counts a call, and says what is to become of it. */
 void fault_arm(struct made *made, struct call *call)
 {
@@ -79,7 +90,9 @@ void fault_arm(struct made *made, struct call *call)
             raw(SYS_tgkill, getpid(), raw(SYS_gettid), fault->value);
             continue;
         }
-        made->fault = fault->kind;
+        if (fault->kind == EMPTY && events_at(made->args[0]))
+            continue;
+        made->fault = fault->kind == EMPTY ? FAIL : fault->kind;
         made->value = fault->value;
     }
     if (call == &call_open && (made->args[made->at] & O_DIRECT))
@@ -252,7 +265,7 @@ static void add_fault(const char *spec)
     } kinds[] = {
         { "after=", AFTER, 1 }, { "short=", SHORT, 1 }, { "bytes=", BYTES, 1 },
         { "res=-", RES, -1 },   { "res=", RES, 1 },     { "kill=", KILL, 1 },
-        { "", FAIL, 1 },
+        { "empty=", EMPTY, 1 }, { "", FAIL, 1 },
     };
     struct fault fault = { NULL, 1, ULONG_MAX, 0, 0 };
     char name[32], when[16], what[32], more;
@@ -284,7 +297,9 @@ static void add_fault(const char *spec)
         i++;
     value = what + strlen(kinds[i].prefix);
     if (value_of(value) < 0)
-        reject(spec, "WHAT is no errno, after=, short=, bytes=, res= or kill=");
+        reject(
+            spec,
+            "WHAT is no errno, after=, short=, bytes=, res=, kill= or empty=");
     fault.value = kinds[i].sign * value_of(value);
     fault.kind = kinds[i].kind;
     if (fault.kind & (SHORT | RES | BYTES) & ~fault.call->kinds)
@@ -292,10 +307,16 @@ static void add_fault(const char *spec)
     faults[nr_faults++] = fault;
 }
 
+/* From the start on: some servers write over their environment. */
+static char log_path[4096];
+
 void fault_start(void)
 {
     static char specs[4096];
-    const char *text = getenv("AIO_FAULT");
+    const char *text = getenv("AIO_FAULT"), *path = getenv("AIO_FAULT_LOG");
+
+    if (path != NULL && strlen(path) < sizeof(log_path))
+        strcpy(log_path, path);
 
     if (text != NULL) {
         if (strlen(text) >= sizeof(specs))
@@ -309,11 +330,10 @@ void fault_start(void)
 
 void fault_end(void)
 {
-    const char *path = getenv("AIO_FAULT_LOG");
     FILE *log;
 
     active = 0;
-    if (path == NULL || (log = fopen(path, "a")) == NULL)
+    if (log_path[0] == '\0' || (log = fopen(log_path, "a")) == NULL)
         return;
     for (struct call **call = __start_calls; call < __stop_calls; call++)
         if ((*call)->count > 0)

@@ -41,6 +41,7 @@ enum {
     RES = 8,         /* the event says something else */
     BYTES = 16,      /* requests are for fewer bytes */
     KILL = 32,       /* a signal comes ahead of it */
+    EMPTY = 512,     /* it fails if there is no event */
     UNSAFE = 64,     /* nothing for a signal handler */
     UNCOUNTED = 128, /* it has no faults */
     MEMORY = 256,    /* it counts only if the program itself makes it */
