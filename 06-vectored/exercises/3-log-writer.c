@@ -8,13 +8,13 @@
  * Task:   Make it what these chapters have taught: O_DIRECT if the filesystem
  *         has it; up to DEPTH records in flight, and a new one whenever one
  *         is done, also when an io_submit() found no room; one FDSYNC, when
- *         all records are written.
+ *         all records are written. The folder is synced in the end, as now.
  * Output: As it is: "written: N records". If anything fails: status 1 and
  *         "3-log-writer: CALL: reason", "3-log-writer: IOCB_CMD_PWRITEV FILE:
  *         reason" or the same with IOCB_CMD_FDSYNC. A write that came up
  *         short has failed, too, and the reason is EIO's.
  * Read:   03-batch-submit/README.md, line 24 (The idea);
- *         04-odirect/README.md, line 58 (The code that matters);
+ *         04-odirect/README.md, line 70 (The code that matters);
  *         06-vectored/README.md, line 50 (The code that matters);
  *         06-vectored/vectored.c;
  *         03-batch-submit/batch-submit.c
