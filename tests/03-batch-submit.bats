@@ -563,7 +563,7 @@ io_getevents 1 64 -"
         fails "$it" calloc@1=EIO "calloc: $eio" calloc@2=EIO "calloc: $eio" \
             calloc@3=EIO "calloc: $eio" open@1=EIO "open demo: $eio" \
             io_setup@1=EIO "io_setup: $eio" io_submit@1=EIO "io_submit: $eio" \
-            io_submit@1=ENOMEM 'io_submit: Cannot allocate memory' \
+            io_submit@1=ENOMEM 'io_submit: *memory' \
             io_submit@8=EIO "io_submit: $eio" \
             io_getevents@1=EIO "io_getevents: $eio" \
             io_getevents@8=EIO "io_getevents: $eio" \
@@ -1025,7 +1025,7 @@ needs_io_uring() {
         io_uring_setup@1=ENOSYS 'io_uring_setup: Function not implemented' \
         io_uring_setup@1=EPERM "io_uring_setup (kernel.io_uring_disabled? a\
  sandbox?): Operation not permitted" \
-        io_uring_setup@1=ENOMEM 'io_uring_setup: Cannot allocate memory'
+        io_uring_setup@1=ENOMEM 'io_uring_setup: *memory'
     failed
 
     # And with a filter as containers have it, whatever there is.
