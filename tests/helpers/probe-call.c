@@ -85,38 +85,24 @@ static int io_pgetevents(aio_context_t ctx, long min_nr, long nr,
 }
 
 /* strerrorname_np() is not everywhere. */
+static const struct {
+    int number;
+    const char *name;
+} errors[] = {
+/* clang-format off */
+#define E(error) { error, #error }
+    E(EAGAIN), E(EBADF), E(EFAULT), E(EFBIG), E(EINTR), E(EINVAL), E(ENOMEM),
+    E(ENOSPC), E(ENOSYS), E(EOPNOTSUPP), E(EPERM),
+    /* clang-format on */
+};
+
 static const char *name_of(int error)
 {
     static char number[16];
 
-    switch (error) {
-    case EAGAIN:
-        return "EAGAIN";
-    case EBADF:
-        return "EBADF";
-    case EFAULT:
-        return "EFAULT";
-    case EFBIG:
-        return "EFBIG";
-    case EINTR:
-        return "EINTR";
-    case EINVAL:
-        return "EINVAL";
-    case ENOMEM:
-        return "ENOMEM";
-    case ENOSPC:
-        return "ENOSPC";
-    case ENOSYS:
-        return "ENOSYS";
-    case EOPNOTSUPP:
-        return "EOPNOTSUPP";
-    case EPERM:
-        return "EPERM";
-    case EPIPE:
-        return "EPIPE";
-    case ESPIPE:
-        return "ESPIPE";
-    }
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        if (errors[i].number == error)
+            return errors[i].name;
     snprintf(number, sizeof(number), "errno %d", error);
     return number;
 }
@@ -1851,87 +1837,31 @@ static const struct question {
     const char *name;
     void (*ask)(void);
 } questions[] = {
-#define Q(name)                                                                \
-    {                                                                          \
-#name, name                                                            \
-    }
-    Q(setup_bad_address),
-    Q(setup_not_zero),
-    Q(setup_nothing),
-    Q(setup_too_many),
-    Q(setup_over_limit),
-    Q(setup_read_only),
-    Q(aio_nr_counts),
-    Q(ring_header),
-    Q(ring_in_child),
-    Q(ring_size),
-    Q(destroy_bad),
-    Q(destroy_pending),
-    Q(destroy_waits),
-    Q(destroy_wakes),
-    Q(submit_bad_context),
-    Q(submit_negative),
-    Q(submit_nothing),
-    Q(submit_bad_list),
-    Q(submit_bad_iocb),
-    Q(submit_int),
-    Q(submit_partial),
-    Q(submit_copies_iocb),
-    Q(submit_copies_iovec),
-    Q(submit_no_order),
-    Q(iocb_reserved2),
-    Q(iocb_nbytes),
-    Q(iocb_no_slot),
-    Q(iocb_fd),
-    Q(iocb_path),
-    Q(iocb_resfd),
-    Q(iocb_read_only),
-    Q(iocb_opcode),
-    Q(iocb_ioprio),
-    Q(iocb_rw_flags),
-    Q(iocb_mode),
-    Q(iocb_directory),
-    Q(iocb_iovec),
-    Q(iocb_offset),
-    Q(iocb_fsync),
-    Q(iocb_poll),
-    Q(poll_two_queues),
-    Q(event_interrupted),
-    Q(iocb_ignored),
-    Q(iocb_order),
-    Q(event_bad_buffer),
-    Q(event_no_address),
-    Q(event_direct),
-    Q(event_limit),
-    Q(event_full),
-    Q(event_nowait),
-    Q(event_nowait_write),
-    Q(event_append),
-    Q(event_position),
-    Q(event_end_of_file),
-    Q(getevents_bad_timeout),
-    Q(getevents_arguments),
-    Q(getevents_bad_events),
-    Q(getevents_odd_timeout),
-    Q(getevents_keeps_timeout),
-    Q(pgetevents_plain),
-    Q(pgetevents_arguments),
-    Q(pgetevents_mask),
-    Q(getevents_stopped),
-    Q(pgetevents_stopped),
-    Q(iocb_device),
-    Q(event_dsync),
-    Q(setup_no_memory),
-    Q(setup_takes_all),
-    Q(destroy_unmaps),
-    Q(destroy_uncharges),
-    Q(submit_thread_ends),
-    Q(iocb_overflow),
-    Q(event_second_page),
-    Q(event_sealed),
-    Q(event_most),
-    Q(event_size),
-    Q(event_largest),
+/* clang-format off */
+#define Q(name) { #name, name }
+    Q(setup_bad_address), Q(setup_not_zero), Q(setup_nothing),
+    Q(setup_too_many), Q(setup_over_limit), Q(setup_read_only),
+    Q(aio_nr_counts), Q(ring_header), Q(ring_in_child), Q(ring_size),
+    Q(destroy_bad), Q(destroy_pending), Q(destroy_waits), Q(destroy_wakes),
+    Q(submit_bad_context), Q(submit_negative), Q(submit_nothing),
+    Q(submit_bad_list), Q(submit_bad_iocb), Q(submit_int), Q(submit_partial),
+    Q(submit_copies_iocb), Q(submit_copies_iovec), Q(submit_no_order),
+    Q(iocb_reserved2), Q(iocb_nbytes), Q(iocb_no_slot), Q(iocb_fd),
+    Q(iocb_path), Q(iocb_resfd), Q(iocb_read_only), Q(iocb_opcode),
+    Q(iocb_ioprio), Q(iocb_rw_flags), Q(iocb_mode), Q(iocb_directory),
+    Q(iocb_iovec), Q(iocb_offset), Q(iocb_fsync), Q(iocb_poll),
+    Q(poll_two_queues), Q(event_interrupted), Q(iocb_ignored), Q(iocb_order),
+    Q(event_bad_buffer), Q(event_no_address), Q(event_direct), Q(event_limit),
+    Q(event_full), Q(event_nowait), Q(event_nowait_write), Q(event_append),
+    Q(event_position), Q(event_end_of_file), Q(getevents_bad_timeout),
+    Q(getevents_arguments), Q(getevents_bad_events), Q(getevents_odd_timeout),
+    Q(getevents_keeps_timeout), Q(pgetevents_plain), Q(pgetevents_arguments),
+    Q(pgetevents_mask), Q(getevents_stopped), Q(pgetevents_stopped),
+    Q(iocb_device), Q(event_dsync), Q(setup_no_memory), Q(setup_takes_all),
+    Q(destroy_unmaps), Q(destroy_uncharges), Q(submit_thread_ends),
+    Q(iocb_overflow), Q(event_second_page), Q(event_sealed), Q(event_most),
+    Q(event_size), Q(event_largest),
+    /* clang-format on */
 };
 
 int main(int argc, char **argv)
