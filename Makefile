@@ -114,7 +114,9 @@ tests/helpers/fault.so: $(preload) tests/helpers/preload.h Makefile \
 tests/.built-with: how = $(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS)
 tests/.built-with: FORCE
 	@echo '$(subst ','\'',$(how))' | cmp -s - $@ || \
-	    echo '$(subst ','\'',$(how))' >$@
+	    (echo '$(subst ','\'',$(how))' >$@) 2>/dev/null || \
+	    { echo "make: nothing can be written in $(CURDIR):" \
+	    "work in a copy of your own" >&2; exit 1; }
 
 run: programs                   # the tour; FILE=path is copied at its end
 	@tests/tools/tour $(if $(FILE),"$$FILE")

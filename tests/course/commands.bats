@@ -67,6 +67,13 @@ script() {
     [[ $output == *argc* ]]
 }
 
+@test "make says so where nothing can be written" {
+    little_course
+    mkdir course/tests/.built-with
+    run -2 --separate-stderr in_course make
+    [[ ${stderr%%$'\n'*} == "make: nothing can be written in "*"/course: "* ]]
+}
+
 @test "make works in a folder with a blank in its name" {
     mkdir 'a folder'
     cd 'a folder'
