@@ -113,7 +113,7 @@ tests/helpers/fault.so: $(preload) tests/helpers/preload.h Makefile \
 
 tests/.built-with: how = $(CC) $(CPPFLAGS) $(CFLAGS) $(warnings) $(LDFLAGS)
 tests/.built-with: FORCE
-	@echo '$(subst ','\'',$(how))' | cmp -s - $@ || \
+	@echo '$(subst ','\'',$(how))' | cmp -s - $@ 2>/dev/null || \
 	    (echo '$(subst ','\'',$(how))' >$@) 2>/dev/null || \
 	    { echo "make: nothing can be written in $(CURDIR):" \
 	    "work in a copy of your own" >&2; exit 1; }
