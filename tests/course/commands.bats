@@ -288,6 +288,37 @@ END
     [[ $output == *'bats 1.6.9 is too old, 1.7 is needed: '*npm* ]]
 }
 
+@test "a test that fails names its file, its line and its command" {
+    tested_course
+    cp "$root/tests/helpers/common.bash" course/tests/helpers
+    tests 01-one <<'END'
+load helpers/common
+is() { [[ $1 == "$2" ]]; }
+it "in the test" {
+    [[ a == b ]] || { echo why; return 1; }
+}
+it "in a helper" {
+    is a b
+}
+it "no command" {
+    text=$(</no/such/file)
+}
+END
+    run -1 in_course tests/run 1
+    same "what is said" "$(grep -v '^# \(why$\|/\)' <<<"$output")" "1..3
+not ok 1 in the test
+# (in test file tests/01-one.bats, line 4)
+#   \`[[ a == b ]] || { echo why; return 1; }' failed
+not ok 2 in a helper
+# (from function \`is' in file tests/01-one.bats, line 2,
+#  in test file tests/01-one.bats, line 7)
+#   \`is a b' failed
+not ok 3 no command
+# (in test file tests/01-one.bats, line 10)
+#   \`text=\$(</no/such/file)' failed
+0 passed, 3 failed, 0 skipped"
+}
+
 # cause TEXT COMMAND...: tests/run says that, in one line, and runs no test.
 cause() {
     run -1 in_course "${@:2}"
