@@ -1631,6 +1631,19 @@ n at 131072"
 
 # ---- all ----
 
+@test "each program ends at a call that fails, and names it" {
+    local it
+
+    [[ $direct ]] || return 0
+    for it in odirect misaligned is-it-async would-it-wait beside-the-cache \
+        torn-write 'queue-depth ../probe 4096 1'; do
+        printf '%065536d' 0 >probe
+        [[ $it == queue* ]] || it+=' demo'
+        each_fails "$eio" "$it" posix_memalign@1=EIO io_setup@1=EIO \
+            io_getevents@1=EIO io_destroy@1=EIO
+    done
+}
+
 @test "a call that a signal interrupts is made again" {
     local it
 
