@@ -149,10 +149,13 @@ static long whole_blocks(long length)
     return (length + BLOCK - 1) / BLOCK * BLOCK;
 }
 
-/* Blocks for what is written next, and for more: where that can be done. */
+/*
+ * Sees to it that the file has blocks up to `end`, and is that long: with
+ * FALLOC_FL_KEEP_SIZE each write would still make it longer, and wait.
+ */
 static void allocate(int fd, long long end)
 {
-    static long long allocated;
+    static long long allocated; /* bytes */
 
     while (allocated < end) {
         if (fallocate(fd, 0, allocated, AHEAD) == 0 || errno == EOPNOTSUPP)
