@@ -160,7 +160,7 @@ static void read_log(void)
         if (n == -1)
             err(1, "pread %s", path);
         if (n < HEAD || record.number != number || record.length == 0 ||
-            record.length > n - HEAD || record.sum != sum())
+            HEAD + (long long)record.length > n || record.sum != sum())
             break;
         fwrite(record.text, 1, record.length, stdout);
         at += HEAD + record.length;

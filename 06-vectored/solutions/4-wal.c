@@ -180,7 +180,7 @@ static void read_log(void)
         if (n == -1)
             err(1, "pread %s", path);
         if (n < head || group.number != number || group.length == 0 ||
-            group.length > n - head || group.sum != sum())
+            head + (long long)group.length > n || group.sum != sum())
             break;
         fwrite(group.text, 1, group.length, stdout);
         at += whole_blocks(head + group.length);
