@@ -253,17 +253,19 @@ int main(void) { while (write(1, text, sizeof(text)) > 0); }' \
     answer 1.2 ben
     for who in ann ben; do
         exercise --tap --from "$who" 1
-        [[ $status == 1 && ${lines[0]} == 1..2 ]]
+        [[ $status == 1 && ${lines[0]} == 1..3 ]]
         grep -v '^#' <<<"$output"
     done >marks
-    [[ $(<marks) == '1..2
+    [[ $(<marks) == '1..3
 ok 1 - 1.1 1-first-context
 not ok 2 - 1.2 2-twice (not solved)
-1..2
+not ok 3 - 1.3 3-per-thread (not here)
+1..3
 not ok 1 - 1.1 1-first-context (not here)
-ok 2 - 1.2 2-twice' ]] || same marks "$(<marks)" ...
+ok 2 - 1.2 2-twice
+not ok 3 - 1.3 3-per-thread (not here)' ]] || same marks "$(<marks)" ...
     TAP=1 exercise --from ben 1
-    [[ ${lines[0]} == 1..2 ]]
+    [[ ${lines[0]} == 1..3 ]]
     run -2 "$root/tests/tools/exercise" --from cid 1
     [[ $output == *'cid: there is no such folder' ]]
 }

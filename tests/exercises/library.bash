@@ -11,7 +11,6 @@
 #     notice='...'                    what to see in the solution, once solved
 #     wrong=( 'WHAT|SED' ... )        wrong answers that the tests try: a sed
 #                                     script that makes them of the solution
-#     right=( 'WHAT|SED' ... )        and other right ones
 #     right=( 'WHAT|SED' ... )        the same for other right answers
 #
 # A check runs in an empty folder of its own. The first expectation that is
@@ -46,7 +45,7 @@ compile() {
         echo "there is no $source"
         return 3
     fi
-    [[ $chapter != 07-* ]] || libraries+=' -pthread -lrt'
+    [[ $chapter != 0[17]-* ]] || libraries+=" -pthread -lrt"
     # shellcheck disable=SC2086 # several words each
     (cd "$from" && ${CC:-cc} ${CPPFLAGS-} ${CFLAGS--O2 -g} \
         -Wall -Wextra -Wpedantic ${LDFLAGS-} \
