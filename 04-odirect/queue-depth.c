@@ -91,21 +91,10 @@ int main(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* Numbers with no pattern (xorshift64). */
-static uint64_t next_random(void)
-{
-    static uint64_t x = 88172645463325252;
-
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    return x;
-}
-
 /* Somewhere in the file. */
 static long long place(void)
 {
-    return (long long)(next_random() % blocks) * block_size;
+    return lrand48() % blocks * block_size;
 }
 
 /* A window of `depth` requests. Later only their offsets change. */
@@ -227,8 +216,8 @@ static void measure(aio_context_t ctx, int fd, long depth)
 /* Really written: blocks that are only allocated are read from no disk. */
 static void write_file(int fd)
 {
-    uint64_t *data;
     void *memory;
+    long *data;
 
     errno = posix_memalign(&memory, MEBIBYTE, MEBIBYTE);
     if (errno != 0)
@@ -236,7 +225,7 @@ static void write_file(int fd)
     data = memory;
     for (long i = 0; i < mebibytes; i++) {
         for (size_t j = 0; j < MEBIBYTE / sizeof(*data); j++)
-            data[j] = next_random();
+            data[j] = lrand48();
         errno = ENOSPC; /* in case it is short */
         if (pwrite(fd, data, MEBIBYTE, (off_t)i * MEBIBYTE) != MEBIBYTE)
             err(1, "pwrite %s", path);
