@@ -747,7 +747,16 @@ all reaped: there is room"
     AIO_FAULT=io_setup@1=EAGAIN EXPECT=$again begin context-limits
     AIO_FAULT=io_setup@1=ENOSYS EXPECT='io_setup: Function not implemented' \
         begin context-limits
-    AIO_FAULT=io_submit@1=EIO EXPECT="io_submit: $eio" begin context-limits
+    failed
+}
+
+@test "each call of context-limits that fails is named" {
+    local call
+
+    for call in io_submit pipe write io_getevents io_destroy close; do
+        AIO_FAULT="$call@1=EIO" EXPECT="$call: $eio" begin context-limits
+    done
+    AIO_FAULT="close@2=EIO" EXPECT="close: $eio" begin context-limits
     failed
 }
 
@@ -982,9 +991,9 @@ needs_io_uring() {
         assert_blocks "$at/demo" "${expect% *}"
     done
 
-    # A longer file is emptied first.
+    # A longer file is emptied first, and nothing is left in memory.
     head -c 40000 "$BATS_FILE_TMPDIR/blocks" >longer
-    program -0 batch-submit-io_uring longer 2
+    traced batch-submit-io_uring longer 2
     assert_blocks longer 2
 }
 
@@ -1038,7 +1047,8 @@ needs_io_uring() {
 
 @test "each call of batch-submit-io_uring that fails is named" {
     needs_io_uring
-    fails batch-submit-io_uring \
+    fails batch-submit-io_uring calloc@1=EIO "calloc: $eio" \
+        calloc@2=EIO "calloc: $eio" calloc@3=EIO "calloc: $eio" \
         mmap@1=EIO "mmap: $eio" mmap@2=EIO "mmap: $eio" \
         io_uring_enter@1=EINVAL "io_uring_enter: Invalid argument" \
         io_uring_enter@1=EAGAIN \
