@@ -75,3 +75,8 @@ wrong=(
     'all of the buffer is printed|
         s/fwrite(data, 1, event.res/fwrite(data, 1, length/'
 )
+right=(
+    'the bytes one by one, and an if for each case|s/fwrite(data, 1, event.res, stdout);/for (long i = 0; i < event.res; i++)\n        putchar(data[i]);/; s/event.res < length)/event.res != length)/'
+    'read by a vector of one segment|s/^    iocb = (struct iocb){/    struct { void *base; size_t length; } segment = { data, length };\n&/; s/IOCB_CMD_PREAD,/IOCB_CMD_PREADV,/; s/(uintptr_t)data,/(uintptr_t)\&segment,/; s/aio_nbytes = length/aio_nbytes = 1/'
+    'memory that is zeroed, and a switch|s/data = malloc(length);/data = calloc(1, length + 1);/; s/    if (event.res == 0)/    switch (event.res > 0) case 0:/; s/    else if (event.res < length)/    if (event.res > 0 \&\& event.res < length)/; s/^    else$/    if (event.res == length)/'
+)

@@ -53,4 +53,13 @@ wrong=(
         s/errno = EIO;/errno = -event.res;/'
     'the sign is forgotten|
         s/errno = -event.res;/errno = event.res;/'
+    'the text of the error is one and the same|
+        s/errno = -event.res;/errno = ENOSPC;/'
+    'what was hoped for is printed, and it ends well|
+        s/^        err(1, "IOCB_CMD_PWRITE %s", path);/        warn("IOCB_CMD_PWRITE %s", path);/'
+)
+right=(
+    'one comparison for both|s/    if (event.res < 0) {/    if (event.res != (long long)strlen(text)) {/; s/errno = -event.res;/errno = event.res < 0 ? -event.res : EIO;/'
+    'errx() and strerror()|s/^        errno = -event.res;$//; s/^        err(1, "IOCB_CMD_PWRITE %s", path);/        errx(1, "IOCB_CMD_PWRITE %s: %s", path, strerror(-event.res));/'
+    'a poll of the ring, by time-outs of zero|s/n = io_getevents(ctx, 1, 1, &event, NULL);/n = io_getevents(ctx, 1, 1, \&event, \&(struct __kernel_old_timespec){ 3600, 0 });/'
 )

@@ -92,3 +92,8 @@ wrong=(
     'the folder is not synced|
         s/^    sync_folder();/    if (0)\n        sync_folder();/'
 )
+right=(
+    'FDSYNC as the third of three calls, each in a context of its own|s/^    res = perform(ctx, &iocb);$/    { aio_context_t own = 0; if (io_setup(1, \&own) == -1) err(1, "io_setup"); res = perform(own, \&iocb); io_destroy(own); }/'
+    'the folder is synced first|/^    sync_folder();/d; s/^    .. Write\. .*/    sync_folder();\n&/'
+    'fsync() of the file, too|s/^    sync_folder();/    if (fsync(fd) == -1)\n        err(1, "fsync %s", path);\n&/'
+)

@@ -54,3 +54,8 @@ wrong=(
     'a short write is fine|s/events\[i\].res != BLOCK/events[i].res < 0/'
     'an error is a short write|s/errno = events.*/errno = EINVAL;/'
 )
+right=(
+    'one request for all|s/REQUESTS = ROWS \* ROW . BLOCK/REQUESTS = 1/; s/\.aio_nbytes = BLOCK/.aio_nbytes = ROWS * ROW/; s/events\[i\].res != BLOCK/events[i].res != ROWS * ROW/'
+    'aligned_alloc()|s/errno = posix_memalign(&memory, BLOCK, ROWS \* ROW);/memory = aligned_alloc(BLOCK, ROWS * ROW); errno = memory ? 0 : ENOMEM;/'
+    'aligned to 64 KiB, the last block first|s/posix_memalign(&memory, BLOCK,/posix_memalign(\&memory, 65536,/; s/list\[i\] = &iocbs\[i\];/list[REQUESTS - 1 - i] = \&iocbs[i];/'
+)

@@ -53,3 +53,8 @@ wrong=(
     'the padding is what was in memory before|/^    memset((char/d'
     'nobody looks whether it was cut|s/if (ftruncate(fd, size) == -1)/if (ftruncate(fd, size) == -2)/'
 )
+right=(
+    'cleared before it is filled|s/^    memset((char \*)data + size, 0, length - size);//; s/^    fill(data, size);/    memset(data, 0, length);\n&/'
+    'truncate() by its name|s/if (ftruncate(fd, size) == -1)/if (ftruncate(fd, (off_t)size) != 0)/'
+    'block after block|s/^    iocb = (struct iocb){/    for (long at = 0; at < length || at == 0; at += BLOCK) {\n&/; s/\.aio_buf = (uintptr_t)data,/.aio_buf = (uintptr_t)data + at, .aio_offset = at,/; s/\.aio_nbytes = length/.aio_nbytes = length ? BLOCK : 0/; s/event.res != length/event.res != (length ? BLOCK : 0)/; s/^    .. The padding goes\. .*/    }\n&/'
+)

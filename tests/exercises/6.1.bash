@@ -57,3 +57,8 @@ wrong=(
     'it scatters elsewhere, and copies in a loop|s/^    struct iovec segments.*/&\n    char b[BODY];/; s/{ body, BODY }/{ b, BODY }/; s/^    for (int i = 0; i < BODY; i++)/    for (int i = 0; i < BODY; i++)\n        body[i] = b[i];\n&/'
     'a short record is fine|s/event.res != HEADER + BODY/event.res < 0/'
 )
+right=(
+    'the vector is static, and filled in at once|s/^    struct iovec segments.*/    static const struct iovec segments[2] = { { header, HEADER }, { body, BODY } };/; /^    segments\[[01]\] = /d'
+    'lines counted by memchr()|s/^    for (int i = 0; i < BODY; i++)/    for (char *at = body; (at = memchr(at, 10, body + BODY - at)) != NULL; at++)/; s/lines += body\[i\] == .\\n.;/lines++;/'
+    'the header is copied to print it|s/^    printf("header: .*/    char text[HEADER + 1] = "";\n    memcpy(text, header, HEADER);\n    text[strcspn(text, "\\n")] = 0;\n    printf("header: %s\\n", text);/'
+)

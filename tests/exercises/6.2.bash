@@ -50,4 +50,12 @@ wrong=(
     'it is never back at place 0|s/head = (head + 1) % ring->nr;/head = head + 1;/'
     'io_getevents() does it all|s/if (head == atomic_load.*/if (1)/'
     'the head runs up to the tail, whatever is there|s/head = (head + 1) % ring->nr;/head = atomic_load_explicit(\&ring->tail, memory_order_acquire) + 1;/'
+    'a head of its own, which is stored as well: io_getevents() moves that in the ring|s/    unsigned head = atomic_load_explicit(&ring->head, memory_order_relaxed);/    static unsigned head;/'
+    'the events are not copied, but counted|s/^    \*event = places\[head\];/    event->res = 4096;\n    event->data = 0;/'
+    'all is asked for by a call when the ring has wrapped|s/head = (head + 1) % ring->nr;/if (++head == ring->nr)\n        return 1;/'
+)
+right=(
+    'an if instead of a remainder|s/head = (head + 1) % ring->nr;/if (++head == ring->nr)\n        head = 0;/'
+    'everything in one order|s/memory_order_relaxed/memory_order_seq_cst/; s/memory_order_acquire/memory_order_seq_cst/; s/memory_order_release/memory_order_seq_cst/'
+    'no memory_order at all: plain use of atomics|s/atomic_load_explicit(&ring->head, memory_order_relaxed)/ring->head/; s/atomic_store_explicit(&ring->head, head, memory_order_release)/ring->head = head/'
 )

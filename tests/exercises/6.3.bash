@@ -170,3 +170,8 @@ wrong=(
     'nobody syncs|s/^    sync_file(ctx, fd);/    if (0)\n        sync_file(ctx, fd);/'
     'the folder is not synced|s/^    sync_folder();/    if (0)\n        sync_folder();/'
 )
+right=(
+    'the newest first, of two or more that are ready|s/ready\[nr_ready++\] = &record->iocb;/{ memmove(ready + 1, ready, nr_ready++ * sizeof(*ready)); ready[0] = \&record->iocb; }/'
+    'one io_submit() for each record|s/io_submit(ctx, nr_ready, ready)/io_submit(ctx, 1, ready)/'
+    'the folder is synced by its path, ahead of the records|/^    sync_folder();/d; s/^    while (done < records) {/    sync_folder();\n&/'
+)

@@ -84,3 +84,8 @@ wrong=(
     'it waits once, then believes|s/while (aio_error(&aiocb) == EINPROGRESS)/if (aio_error(\&aiocb) == EINPROGRESS)/'
     'no wait can fail|/if (aio_suspend/s/if (\(.*\) == -1.*/\1;/; /err(1, "aio_suspend")/d'
 )
+right=(
+    'a for that asks and waits|s/^    while (aio_error(&aiocb) == EINPROGRESS)/    for (; aio_error(\&aiocb) == EINPROGRESS;)/'
+    'a time-out of an hour|s/aio_suspend(list, 1, NULL) == -1 && errno != EINTR/aio_suspend(list, 1, \&(struct timespec){ 3600, 0 }) == -1 \&\& errno != EINTR \&\& errno != EAGAIN/'
+    'a list with a NULL in it|s/const list\[1\] = { &aiocb }/const list[2] = { NULL, \&aiocb }/; s/aio_suspend(list, 1, NULL)/aio_suspend(list, 2, NULL)/'
+)

@@ -40,4 +40,11 @@ wrong=(
     'errno is left as it is|/errno = error;/d'
     'aio_return() tells the error|s/errno = error;/errno = length;/'
     'each error is the one that was tried|s/errno = error;/errno = EISDIR;/'
+    'no error is looked at|s/if (error != 0) {/if (0) {/'
+    'the length is that of the buffer|s/^    length = aio_return(&aiocb);/    aio_return(\&aiocb);\n    length = sizeof(data);/'
+)
+right=(
+    'errx() and strerror()|s/^        errno = error;$//; s/^        err(1, "aio_read %s", path);/&/; /if (error != 0) {/,/}/s/err(1, "aio_read %s", path);/errx(1, "aio_read %s: %s", path, strerror(error));/'
+    'errno takes what aio_error() returns, at once|s/^    error = aio_error(&aiocb);/    errno = error = aio_error(\&aiocb);/; s/^        errno = error;$//'
+    'aio_return() after the error|s/^    length = aio_return(&aiocb);//; s/printf("read: %zd bytes\\n", length);/printf("read: %zd bytes\\n", aio_return(\&aiocb));/'
 )

@@ -116,3 +116,8 @@ wrong=(
     'the signal is not blocked, so it may come just ahead of the wait|s/^    if (sigprocmask(SIG_BLOCK, &set, &unblocked) == -1)/    sigemptyset(\&unblocked); if (0)/'
     'no error is looked at|s/if (error != 0)/if (n == -1)/'
 )
+right=(
+    'the handler writes to a pipe|s/^static volatile sig_atomic_t told;.*/static int ends[2];/; s/^    action.sa_sigaction = on_signal;/    if (pipe(ends) == -1)\n        err(1, "pipe");\n&/; s/^        told = 1;/        if (write(ends[1], "", 1) == -1)\n            _exit(1);/; s/^        if (told) {/        char byte;\n        struct timespec wait = left; fd_set in; FD_ZERO(\&in); FD_SET(ends[0], \&in);\n        if (pselect(ends[0] + 1, \&in, NULL, NULL, \&wait, \&unblocked) == 1) {/; s/^            told = 0;.*/            if (read(ends[0], \&byte, 1) != 1)\n                err(1, "read pipe");/; s/ppoll(NULL, 0, &left, &unblocked) == -1 && errno != EINTR/0/'
+    'sigsuspend()|s/ppoll(NULL, 0, &left, &unblocked) == -1/sigsuspend(\&unblocked) == -1/'
+    'it is counted, not only noted|s/told = 1;/told++;/; s/told = 0;.*/told--;/'
+)

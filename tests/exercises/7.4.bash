@@ -74,3 +74,8 @@ wrong=(
     'it ends at the first that failed|s/printf("%s: %s.n", argv.1 + i., strerror(reason));/{ & break; }/'
     'it asks each in turn, with no list|s/error = listio_wait(list, nr);/error = 0;/; s/int reason = aio_error(&aiocbs\[i\]);/int reason = aio_read(list[i]); while ((reason = aio_error(list[i])) == EINPROGRESS);/'
 )
+right=(
+    'first all are asked, then all is printed|s/^    for (int i = 0; i < nr; i++) {$/&/; s/^        int reason = aio_error(&aiocbs\[i\]);.*/        int reason = aio_error(list[i]);/; s/^        ssize_t n = aio_return(&aiocbs\[i\]);/        ssize_t n = aio_return(list[i]);/'
+    'the reason by its number|s/strerror(reason))/(errno = reason, strerror(errno)))/'
+    'from an array of results|s/^    error = listio_wait(list, nr);/&\n    int reasons[MAX];\n    for (int k = 0; k < nr; k++)\n        reasons[k] = aio_error(\&aiocbs[k]);/; s/^        int reason = aio_error(&aiocbs\[i\]);/        int reason = reasons[i];/'
+)
