@@ -183,7 +183,7 @@ static int io_cancel(aio_context_t ctx, struct iocb *iocb,
 
 static const char usage[] =
     "Usage: cancel FILE\n"
-    "Makes FILE, or empties it, and tries to cancel writes to it, and a POLL.\n";
+    "Makes FILE, or empties it; tries to cancel writes to it, and a POLL.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
