@@ -1468,12 +1468,15 @@ fsync: $eio"
 # on_disk IMAGE COMMAND...: runs COMMAND with a loop device of that image as
 # its last argument; false if there is none to be had: it takes root.
 on_disk() {
-    local loop
+    local loop fd
 
     [[ $EUID == 0 ]] && loop=$(losetup --find --show "$1" 2>/dev/null) ||
         return 1
-    "${@:2}" "$loop" || true
+    # Detached while it is open, it goes when that ends, in any way.
+    exec {fd}<"$loop"
     losetup --detach "$loop"
+    "${@:2}" "$loop" || true
+    exec {fd}<&-
 }
 
 # at_end DISK: what probe-4 says of it; then it becomes read-only, then empty.
