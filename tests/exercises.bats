@@ -58,6 +58,23 @@ load helpers/answers
     [[ ! -s wrong ]]
 }
 
+@test "each exercise says how hard it is, and they go from easy to hard" {
+    awk '
+    FNR == 2 {
+        id = $5
+        sub(/,/, "", id)
+        level = /[(]easy/ ? 1 : /[(]medium/ ? 2 : /[(]hard/ ? 3 : 0
+        if (level == 0)
+            print id ": easy, medium or hard?"
+        if (int(id) == int(last) && level < before)
+            print id " is easier than " last
+        before = level
+        last = id
+    }' "$root"/0*/exercises/*.c >wrong
+    cat wrong
+    [[ ! -s wrong ]]
+}
+
 # A learner's own copy of the course may be tested as well: what has been
 # edited there is left out. As long as git knows the file so, nobody has.
 @test "each starter compiles with no warning, and fails for its reason" {

@@ -1,5 +1,5 @@
 /*
- * 1-first-context.c - exercise 1.1, fill in
+ * 1-first-context.c - exercise 1.1, fill in (easy)
  *
  * Should make a context for NR_EVENTS requests and destroy it again. As it
  * is, it only says so.

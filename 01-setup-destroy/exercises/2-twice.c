@@ -1,5 +1,5 @@
 /*
- * 2-twice.c - exercise 1.2, find the bug
+ * 2-twice.c - exercise 1.2, find the bug (easy)
  *
  * Makes a context and destroys it, as a server does for each of its clients.
  * All is well with the first one.

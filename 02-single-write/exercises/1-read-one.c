@@ -1,5 +1,5 @@
 /*
- * 1-read-one.c - exercise 2.1, fill in
+ * 1-read-one.c - exercise 2.1, fill in (easy)
  *
  * Should read LENGTH bytes of FILE, beginning at OFFSET, with one request.
  * The request is not filled in yet, and what comes of it is judged too

@@ -1,5 +1,5 @@
 /*
- * 2-res-not-res2.c - exercise 2.2, find the bug
+ * 2-res-not-res2.c - exercise 2.2, find the bug (easy)
  *
  * Writes TEXT to FILE with one request and says how many bytes are written.
  * It also says so when none are: on a full disk, say.

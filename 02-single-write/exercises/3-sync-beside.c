@@ -1,5 +1,5 @@
 /*
- * 3-sync-beside.c - exercise 2.3, find the bug
+ * 3-sync-beside.c - exercise 2.3, find the bug (medium)
  *
  * Writes TEXT to FILE and has the disk keep it, with two requests: a write
  * and an FDSYNC. They go out together, for that is what a list is for. But

@@ -1,5 +1,5 @@
 /*
- * 1-dropped-tail.c - exercise 3.1, find the bug
+ * 1-dropped-tail.c - exercise 3.1, find the bug (easy)
  *
  * Writes BLOCKS blocks to FILE, up to eight with one io_submit(). It waits
  * for the events of all that were taken, and checks each. Yet once in a while

@@ -1,5 +1,5 @@
 /*
- * 2-window.c - exercise 3.2, extend
+ * 2-window.c - exercise 3.2, extend (medium)
  *
  * Counts the lines of FILE, as `wc -l` does. It reads the whole file at
  * once, with a request and a buffer for each block: fine for a small file,

@@ -1,5 +1,5 @@
 /*
- * 3-one-buffer.c - exercise 3.3, find the bug
+ * 3-one-buffer.c - exercise 3.3, find the bug (medium)
  *
  * Writes BLOCKS blocks to FILE, up to four in flight, from one iocb and one
  * buffer that are filled anew for each. It works here. On a disk that takes

@@ -1,5 +1,5 @@
 /*
- * 1-misaligned.c - exercise 4.1, find the bug
+ * 1-misaligned.c - exercise 4.1, find the bug (easy)
  *
  * Writes a table to FILE with O_DIRECT, row by row. Without O_DIRECT it
  * works. With it, all that anybody hears is "missed bytes: expected 1024,

@@ -1,5 +1,5 @@
 /*
- * 2-tail.c - exercise 4.2, fill in
+ * 2-tail.c - exercise 4.2, fill in (easy)
  *
  * Writes SIZE letters to FILE with O_DIRECT. But O_DIRECT knows only whole
  * blocks, and so the tail of the file is missing: of 10000 letters there

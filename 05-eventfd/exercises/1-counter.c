@@ -1,5 +1,5 @@
 /*
- * 1-counter.c - exercise 5.1, find the bug
+ * 1-counter.c - exercise 5.1, find the bug (easy)
  *
  * Writes 8 blocks to FILE, and is told of completions by an eventfd. It takes
  * each message for one completion, and so it waits for some that have long

@@ -1,5 +1,5 @@
 /*
- * 2-rearm.c - exercise 5.2, find the bug
+ * 2-rearm.c - exercise 5.2, find the bug (easy)
  *
  * Sends messages through a pipe, one by one, and reads each of them when an
  * IOCB_CMD_POLL says that there is one. The first arrives. Of the second

@@ -1,5 +1,5 @@
 /*
- * 3-timer.c - exercise 5.3, extend
+ * 3-timer.c - exercise 5.3, extend (medium)
  *
  * Reads messages from a pipe, and appends each to FILE with a request of
  * its own; an eventfd tells when one is written. Then no more messages come,

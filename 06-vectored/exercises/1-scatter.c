@@ -1,5 +1,5 @@
 /*
- * 1-scatter.c - exercise 6.1, extend
+ * 1-scatter.c - exercise 6.1, extend (easy)
  *
  * Reads a record from FILE. The header must lie in one place of memory, and
  * the body in another. So it reads both into a third, and copies each to its

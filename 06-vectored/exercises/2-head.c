@@ -1,5 +1,5 @@
 /*
- * 2-head.c - exercise 6.2, find the bug
+ * 2-head.c - exercise 6.2, find the bug (medium)
  *
  * Writes a block again and again, and takes the events out of the ring in its
  * own memory, without a call of io_getevents(). After some requests there is

@@ -1,5 +1,5 @@
 /*
- * 3-log-writer.c - exercise 6.3, extend
+ * 3-log-writer.c - exercise 6.3, extend (hard)
  *
  * Writes a log of records to FILE, each gathered from a header and a body.
  * It is as slow as can be: one record at a time, through the page cache, and

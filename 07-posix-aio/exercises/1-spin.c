@@ -1,5 +1,5 @@
 /*
- * 1-spin.c - exercise 7.1, find the bug
+ * 1-spin.c - exercise 7.1, find the bug (easy)
  *
  * Reads the beginning of FILE by POSIX AIO. While the disk is at work this
  * program is too: it asks for nothing else than whether the disk is done,

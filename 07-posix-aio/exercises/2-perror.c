@@ -1,5 +1,5 @@
 /*
- * 2-perror.c - exercise 7.2, find the bug
+ * 2-perror.c - exercise 7.2, find the bug (easy)
  *
  * Reads the beginning of FILE by POSIX AIO. When that fails it says that
  * all went well: "aio_read: Success". Give it a folder to read.

@@ -1,5 +1,5 @@
 /*
- * 3-handler.c - exercise 7.3, find the bug
+ * 3-handler.c - exercise 7.3, find the bug (medium)
  *
  * Reads FILE block by block. A signal tells of each block, and its handler
  * prints a line and starts to read the next. That works, on most days.

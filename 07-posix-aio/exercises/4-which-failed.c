@@ -1,5 +1,5 @@
 /*
- * 4-which-failed.c - exercise 7.4, extend
+ * 4-which-failed.c - exercise 7.4, extend (medium)
  *
  * Reads the beginnings of several files with one call of lio_listio(). When
  * one of them cannot be read, all that anybody hears is "lio_listio:
