@@ -270,6 +270,27 @@ not ok 3 - 1.3 3-per-thread (not here)' ]] || same marks "$(<marks)" ...
     [[ $output == *'cid: there is no such folder' ]]
 }
 
+@test "a class is marked as a table, with a line for each folder" {
+    answer 1.1 class/ann
+    answer 1.2 class/ann 's/io_destroy(ctx) == -1/io_destroy(ctx) == 1/'
+    answer 1.2 'class/Ben, "B."'
+    mkdir -p class/cid/01-setup-destroy/exercises
+    cp "$root"/01-setup-destroy/exercises/1-*.c \
+        class/cid/01-setup-destroy/exercises
+    echo 'int main(void) {' >class/cid/01-setup-destroy/exercises/2-twice.c
+    run "$root/tests/tools/exercise" --class class 1 2>/dev/null
+    [[ $status == 0 && ${#lines[@]} == 4 ]]
+    [[ ${lines[0]} == 'name,1.1,1.2,'*'solved' ]]
+    assert_line '"Ben, ""B.""",not here,solved,*1'
+    assert_line 'ann,solved,not solved,*1'
+    [[ $("$root/tests/tools/exercise" --edited 1.1) ]] ||
+        assert_line 'cid,untouched,does not compile,*0'
+    run -2 "$root/tests/tools/exercise" --class none 1
+    [[ $output == *'none: there is no such folder' ]]
+    mkdir empty
+    run -2 "$root/tests/tools/exercise" --class empty 1
+}
+
 @test "checks leave no file and no process when they are ended" {
     local pid i
 
