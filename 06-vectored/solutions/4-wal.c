@@ -165,7 +165,7 @@ static void allocate(int fd, long long end)
     }
 }
 
-/* Prints the records of all groups that are whole, up to the first that isn't. */
+/* Prints the records of all groups that are whole, until one is not. */
 static void read_log(void)
 {
     const long head = group.text - group.bytes;
