@@ -1175,8 +1175,10 @@ fork@1=EAGAIN: fork: Resource temporarily unavailable
 aio_write@1=EAGAIN: aio_write pipe: Resource temporarily unavailable
 poll@1=short=0: poll: $etimedout
 ioctl@1=EINVAL: ioctl: Invalid argument
+pipe@2=EMFILE: pipe: $emfile
 aio_read@1=EAGAIN: aio_read pipe: Resource temporarily unavailable
 write@1=EPIPE: write pipe: Broken pipe
+aio_error@*=EIO: aio_read pipe: $eio
 pwrite@1=ENOSPC: pwrite demo.txt: No space left on device
 pwrite@1=short=5: pwrite demo.txt: $eio
 fsync@1=EIO: fsync demo.txt: $eio
