@@ -727,6 +727,23 @@ submit 1:65536:32768"
     cmp src dst
 }
 
+@test "aio-copy: data between holes is read and written from aligned places" {
+    [[ $(probe direct "$BATS_FILE_TMPDIR/records") == yes ]] ||
+        skip "no O_DIRECT"
+    truncate -s 262144 src
+    data 4096 | dd of=src conv=notrunc bs=4096 seek=5 2>/dev/null
+    data 4096 | dd of=src conv=notrunc bs=4096 seek=41 2>/dev/null
+    sync src
+    AIO_DIOALIGN='512 16384' AIO_WATCH=log copies 1 65536
+    if [[ $(head -n 1 log) != "submit 0:0:65536" ]]; then   # holes are known
+        same "requests" "$(grep submit log)" "\
+submit 0:16384:16384
+submit 1:16384:16384
+submit 0:163840:16384
+submit 1:163840:16384"
+    fi
+}
+
 @test "aio-copy goes on after short counts, where it is aligned" {
     data 2097152 >src
     AIO_WATCH=log AIO_FAULT='io_submit@1=bytes=307200 io_submit@3=bytes=4096' \
