@@ -1,9 +1,8 @@
 /*
  * single-write.c - one request, one event
  *
- * Writes TEXT to FILE at OFFSET, and shows every field of the request and of
- * the event that answers it. Errors come from two places: io_submit() refuses
- * the request, or takes it and the event carries the error in `res`.
+ * Writes TEXT, and shows each field of the request and of its event. Errors are
+ * in two places: io_submit() refuses a request, or `res` of the event has one.
  *
  * Build:  cc -o single-write single-write.c
  * Usage:  ./single-write FILE [TEXT [OFFSET]]
@@ -40,19 +39,16 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 int main(int argc, char **argv)
 {
-    const char *text = "Hello, asynchronous world!\n";
+    const char *text = argc > 2 ? argv[2] : "Hello, asynchronous world!\n";
     aio_context_t ctx = 0;
-    long offset = 0;
+    long offset;
     struct iocb iocb, *list[1] = { &iocb };
     struct io_event event;
     int fd, n;
 
     start(argc, argv, 1, 3);
     path = argv[1];
-    if (argc > 2)
-        text = argv[2];
-    if (argc > 3)
-        offset = number(argv[3], 0, LONG_MAX);
+    offset = argc > 3 ? number(argv[3], 0, LONG_MAX) : 0;
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
@@ -124,7 +120,6 @@ static void show_both(const struct iocb *iocb, const struct io_event *event)
     show("aio_flags", iocb->aio_flags, "IOCB_FLAG_RESFD, IOCB_FLAG_IOPRIO");
     show("aio_resfd", iocb->aio_resfd, "used with IOCB_FLAG_RESFD");
     printf("io_submit: 1 request taken\n");
-
     printf("io_getevents: 1 event\n");
     printf("struct io_event, 32 bytes:\n");
     show("data", event->data, "aio_data of the request");
