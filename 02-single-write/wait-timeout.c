@@ -1,9 +1,8 @@
 /*
  * wait-timeout.c - all that io_getevents can return
  *
- * Asks for events when there are enough, some or none of them, with and
- * without a time-out, and lets a signal come meanwhile. One request that is
- * never done is in flight all the time; the others are done at once.
+ * Asks for events when there are enough, some or none of them, with and without
+ * a time-out, and lets a signal come meanwhile.
  *
  * Build:  cc -o wait-timeout wait-timeout.c
  * Usage:  ./wait-timeout
@@ -25,9 +24,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-static void submit_polls(aio_context_t ctx, int fd, int events, int nr);
-static int wait_with_signals(aio_context_t ctx, int flags);
-static void show(const char *what, int n);
+static aio_context_t ctx;
+static int ends[2];               /* a pipe that stays empty */
+static struct io_event events[4]; /* what io_getevents() copies to */
+
+static void submit_poll(int fd, int what), send_signals(int flags);
+static void get(int ready, long min_nr, long nr, struct io_event *to,
+                struct __kernel_old_timespec *timeout, const char *how);
 static void start(int argc, char **argv, int min, int max);
 static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
@@ -38,73 +41,50 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 int main(int argc, char **argv)
 {
-    static const struct io_event constant[4]; /* cannot be written */
-    struct io_event events[4];
-    struct __kernel_old_timespec zero = { 0, 0 }, brief = { 0, 20000000 };
-    struct __kernel_old_timespec timeout = { 10, 0 };
-    aio_context_t ctx = 0;
-    int ends[2];
+    struct __kernel_old_timespec s10 = { 10, 0 }, ms20 = { 0, 20000000 };
+    struct __kernel_old_timespec zero = { 0, 0 };
 
     start(argc, argv, 0, 0);
-
-    /*
-     * An empty pipe can never be read, and always be written to: so a
-     * request for the one stays in flight, and one for the other is done,
-     * its event in the ring, before io_submit returns.
-     */
     if (pipe(ends) == -1)
         err(1, "pipe");
     if (io_setup(8, &ctx) == -1)
         err(1, "io_setup");
-    submit_polls(ctx, ends[0], POLLIN, 1);
+    submit_poll(ends[0], POLLIN); /* stays in flight: nobody writes */
 
     /* Enough: at least min_nr, and all that are there up to nr. */
-    submit_polls(ctx, ends[1], POLLOUT, 4);
-    show("4 events ready, min_nr 1, nr 3, 10 s",
-         io_getevents(ctx, 1, 3, events, &timeout));
-    show("1 event ready, min_nr 1, nr 3, 10 s",
-         io_getevents(ctx, 1, 3, events, &timeout));
+    get(4, 1, 3, events, &s10, "10 s");
+    get(1, 1, 3, events, &s10, "10 s");
 
     /* Not enough: waits, and takes what there is when the time is up. */
-    submit_polls(ctx, ends[1], POLLOUT, 1);
-    show("1 event ready, min_nr 2, nr 3, 20 ms",
-         io_getevents(ctx, 2, 3, events, &brief));
-    show("0 events ready, min_nr 2, nr 3, 20 ms",
-         io_getevents(ctx, 2, 3, events, &brief));
-    show("0 events ready, min_nr 2, nr 3, 0 ms",
-         io_getevents(ctx, 2, 3, events, &zero));
+    get(1, 2, 3, events, &ms20, "20 ms");
+    get(0, 2, 3, events, &ms20, "20 ms");
+    get(0, 2, 3, events, &zero, "0 ms");
 
     /* The kernel does not count the time-out down: use it again. */
-    printf("the time-out afterwards: %ld ms\n", (long)brief.tv_nsec / 1000000);
+    printf("the time-out afterwards: %ld ms\n", (long)ms20.tv_nsec / 1000000);
 
     /* min_nr 0 is never a wait, not even without a time-out. */
-    show("0 events ready, min_nr 0, nr 3, no time-out",
-         io_getevents(ctx, 0, 3, events, NULL));
-    submit_polls(ctx, ends[1], POLLOUT, 1);
-    show("1 event ready, min_nr 0, nr 3, no time-out",
-         io_getevents(ctx, 0, 3, events, NULL));
+    get(0, 0, 3, events, NULL, "no time-out");
+    get(1, 0, 3, events, NULL, "no time-out");
 
     /*
      * A signal ends the wait. Only if there is no event at all is that an
      * error, and SA_RESTART does not help: so each loop around io_getevents
      * needs to deal with EINTR, and with fewer than min_nr.
      */
-    show("0 events ready, min_nr 2, nr 4, signal", wait_with_signals(ctx, 0));
-    show("0 events ready, min_nr 2, nr 4, signal with SA_RESTART",
-         wait_with_signals(ctx, SA_RESTART));
-    submit_polls(ctx, ends[1], POLLOUT, 1);
-    show("1 event ready, min_nr 2, nr 4, signal", wait_with_signals(ctx, 0));
+    send_signals(0);
+    get(0, 2, 4, events, &s10, "signal");
+    send_signals(SA_RESTART);
+    get(0, 2, 4, events, &s10, "signal with SA_RESTART");
+    send_signals(0);
+    get(1, 2, 4, events, &s10, "signal");
 
     /* An event that cannot be copied is not lost. */
-    submit_polls(ctx, ends[1], POLLOUT, 1);
-    show("1 event ready, min_nr 1, nr 4, into a constant",
-         io_getevents(ctx, 1, 4, (struct io_event *)constant, &timeout));
-    show("1 event ready, min_nr 1, nr 4, into a variable",
-         io_getevents(ctx, 1, 4, events, &timeout));
+    get(1, 1, 4, NULL, &s10, "into NULL");
+    get(1, 1, 4, events, &s10, "into a variable");
 
     /* What makes no sense. */
-    show("0 events ready, min_nr 2, nr 1",
-         io_getevents(ctx, 2, 1, events, &zero));
+    get(0, 2, 1, events, &zero, "0 ms");
 
     /* Tear down. This also ends the request that is still in flight. */
     if (io_destroy(ctx) == -1)
@@ -114,32 +94,48 @@ int main(int argc, char **argv)
     return EXIT_SUCCESS;
 }
 
-/* `nr` requests to be told when one of `events` is possible on `fd`. */
-static void submit_polls(aio_context_t ctx, int fd, int events, int nr)
+/*
+ * Asks for events when `ready` are in the ring. They come from the pipe: it can
+ * always be written to, so an event is there before io_submit() returns.
+ */
+static void get(int ready, long min_nr, long nr, struct io_event *to,
+                struct __kernel_old_timespec *timeout, const char *how)
+{
+    static int there; /* events in the ring */
+    const char *error;
+    int n;
+
+    for (; there < ready; there++)
+        submit_poll(ends[1], POLLOUT);
+    n = io_getevents(ctx, min_nr, nr, to, timeout);
+    error = strerror(errno);
+    alarm(0); /* no more signals: output is not to be interrupted */
+    printf("%d event%s ready, min_nr %ld, nr %ld, %s: ", ready,
+           ready == 1 ? "" : "s", min_nr, nr, how);
+    if (n == -1) {
+        printf("%s\n", error);
+        return;
+    }
+    printf("returns %d\n", n);
+    there -= n;
+}
+
+/* A request to be told when one of `what` is possible on `fd`. */
+static void submit_poll(int fd, int what)
 {
     struct iocb iocb = {
         .aio_lio_opcode = IOCB_CMD_POLL,
         .aio_fildes = fd,
-        .aio_buf = events,
+        .aio_buf = what,
     };
     struct iocb *list[1] = { &iocb };
     int n;
 
-    for (int i = 0; i < nr; i++) {
-        do
-            n = io_submit(ctx, 1, list);
-        while (n == -1 && errno == EINTR);
-        if (n != 1)
-            err(1, "io_submit");
-    }
-}
-
-static void show(const char *what, int n)
-{
-    if (n == -1)
-        printf("%s: %s\n", what, strerror(errno));
-    else
-        printf("%s: returns %d\n", what, n);
+    do
+        n = io_submit(ctx, 1, list);
+    while (n == -1 && errno == EINTR);
+    if (n != 1)
+        err(1, "io_submit");
 }
 
 static void on_alarm(int sig)
@@ -147,29 +143,16 @@ static void on_alarm(int sig)
     (void)sig; /* to interrupt is all that it is for */
 }
 
-/*
- * Waits for two events while signals come, again and again: a single one
- * might come too early, before the wait has begun.
- */
-static int wait_with_signals(aio_context_t ctx, int flags)
+/* Again and again: a single signal might come before the wait has begun. */
+static void send_signals(int flags)
 {
     const struct itimerval often = { { 0, 10000 }, { 0, 10000 } };
-    const struct itimerval never = { { 0, 0 }, { 0, 0 } };
     struct sigaction action = { .sa_handler = on_alarm, .sa_flags = flags };
-    struct __kernel_old_timespec timeout = { 10, 0 };
-    struct io_event events[4];
-    int n, error;
 
     if (sigaction(SIGALRM, &action, NULL) == -1)
         err(1, "sigaction");
     if (setitimer(ITIMER_REAL, &often, NULL) == -1)
         err(1, "setitimer");
-    n = io_getevents(ctx, 2, 4, events, &timeout);
-    error = errno;
-    if (setitimer(ITIMER_REAL, &never, NULL) == -1)
-        err(1, "setitimer");
-    errno = error;
-    return n;
 }
 
 /*

@@ -286,8 +286,8 @@ sigaction 14 0:
 io_getevents 2 4 10.000000000 = -4
 sigaction 14 0x10000000:
 io_getevents 2 4 10.000000000 = -4
-$ready
 sigaction 14 0:
+$ready
 io_getevents 2 4 10.000000000 = 1
 $ready
 io_getevents 1 4 10.000000000 = -14
@@ -306,9 +306,9 @@ the time-out afterwards: 20 ms
 0 events ready, min_nr 2, nr 4, signal: Interrupted system call
 0 events ready, min_nr 2, nr 4, signal with SA_RESTART: Interrupted system call
 1 event ready, min_nr 2, nr 4, signal: returns 1
-1 event ready, min_nr 1, nr 4, into a constant: Bad address
+1 event ready, min_nr 1, nr 4, into NULL: Bad address
 1 event ready, min_nr 1, nr 4, into a variable: returns 1
-0 events ready, min_nr 2, nr 1: Invalid argument"
+0 events ready, min_nr 2, nr 1, 0 ms: Invalid argument"
 }
 
 # ---- rw-flags ----
