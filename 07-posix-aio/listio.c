@@ -1,10 +1,9 @@
 /*
  * listio.c - a list of requests in one call
  *
- * lio_listio() takes writes to FILE by the list: waiting until all are done,
- * then returning at once with one notification for the whole list, then with
- * one request that fails among good ones. It is one call for the program
- * only: the C library's threads make a system call for each request.
+ * lio_listio() takes writes to FILE by the list. It waits until all are done,
+ * or returns at once and has one signal sent when they are. If one fails, the
+ * call says that one did, and only the request itself says which and why.
  *
  * Build:  cc -o listio listio.c (glibc before 2.34: add -lrt -pthread)
  * Usage:  ./listio FILE
@@ -30,13 +29,13 @@ enum { REQUESTS = 3, ENTRIES = REQUESTS + 2, BLOCK = 4096 };
 static struct aiocb aiocbs[REQUESTS], nop = { .aio_lio_opcode = LIO_NOP };
 static struct aiocb *all[ENTRIES] = { &aiocbs[0], NULL, &aiocbs[1], &nop,
                                       &aiocbs[2] };
+static const struct timespec limit = { 10, 0 }; /* seconds, for each wait */
 static const char *path;
 
 static void prepare_all(int fd, int letter), wait_for_signal(sigset_t *set);
-static void show(const char *what, int error);
+static void show(const char *what, int error, int bad);
 static int listio_wait(struct aiocb *const list[], int nent);
 static int create(int flags);
-static void wait_for(const struct aiocb *aiocb);
 static void start(int argc, char **argv, int min, int max);
 
 int main(int argc, char **argv)
@@ -55,10 +54,7 @@ int main(int argc, char **argv)
 
     /* Wait for all of them. */
     prepare_all(fd, 'a');
-    errno = listio_wait(all, ENTRIES);
-    if (errno != 0 && errno != EIO) /* EIO: a request says why */
-        err(1, "lio_listio");
-    show("LIO_WAIT", 0);
+    show("LIO_WAIT", listio_wait(all, ENTRIES), 0);
 
     /* Or go on, and be told once, when the last is done. */
     event.sigev_signo = SIGRTMIN;
@@ -70,19 +66,18 @@ int main(int argc, char **argv)
     if (lio_listio(LIO_NOWAIT, all, ENTRIES, &event) == -1)
         err(1, "lio_listio");
     wait_for_signal(&set);
-    show("LIO_NOWAIT", 0);
+    show("LIO_NOWAIT", 0, 0);
 
     /* One fails as it is done: the call says that, the requests say which. */
     prepare_all(fd, 'c');
     aiocbs[1].aio_offset = -1;
-    show("one has a bad offset", listio_wait(all, ENTRIES));
+    show("one has a bad offset", listio_wait(all, ENTRIES), 1);
 
-    /* One has no file at all. glibc finds that as late as the other fault.
-     * musl refuses the request, and stops there: those behind it are never
-     * started, and look as if they had succeeded, with 0 bytes. */
+    /* One has no file at all. glibc notices as late. musl refuses it, and does
+     * not start those behind it: they look done, with 0 bytes. */
     prepare_all(fd, 'd');
     aiocbs[1].aio_fildes = -1;
-    show("one has no descriptor", listio_wait(all, ENTRIES));
+    show("one has no descriptor", listio_wait(all, ENTRIES), 1);
 
     if (close(fd) == -1)
         err(1, "close %s", path);
@@ -130,12 +125,11 @@ static int listio_wait(struct aiocb *const list[], int nent)
 }
 
 /*
- * Sleeps until the list's signal comes: ten seconds at most, as one that is
- * lost leaves no trace. si_code tells it from others of that number.
+ * Sleeps until the list's signal comes, but not for ever: one that is lost
+ * leaves no trace. si_code tells it from others of that number.
  */
 static void wait_for_signal(sigset_t *set)
 {
-    const struct timespec limit = { 10, 0 }; /* seconds */
     const time_t end = time(NULL) + limit.tv_sec;
     siginfo_t info = { .si_code = SI_USER };
 
@@ -148,25 +142,25 @@ static void wait_for_signal(sigset_t *set)
     printf("told by one signal: si_value %d\n", info.si_value.sival_int);
 }
 
-/*
- * What became of a list: all must be done unless lio_listio() said something
- * else. After an error some may still be in flight.
- */
-static void show(const char *what, int error)
+/* What became of a list, of which `bad` requests are to fail. */
+static void show(const char *what, int error, int bad)
 {
     errno = error;
-    if (error != 0 && error != EIO && error != EAGAIN)
+    if (error != 0 && error != EIO && (error != EAGAIN || bad == 0))
         err(1, "lio_listio");
     printf("%s: %s\n", what, error == 0 ? "all are done" : strerror(error));
     for (int i = 0; i < REQUESTS; i++) {
+        const struct aiocb *const list[1] = { &aiocbs[i] };
         ssize_t n;
 
-        wait_for(&aiocbs[i]);
+        while (aio_error(&aiocbs[i]) == EINPROGRESS) /* after EAGAIN */
+            if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+                err(1, "aio_suspend");
         errno = aio_error(&aiocbs[i]);
         n = aio_return(&aiocbs[i]);
-        if (error == 0 && errno != 0)
+        if (bad == 0 && errno != 0)
             err(1, "LIO_WRITE %s", path);
-        if (error == 0 && n != BLOCK) {
+        if (bad == 0 && n != BLOCK) {
             errno = EIO;
             err(1, "LIO_WRITE %s: only %zd of %d bytes", path, n, BLOCK);
         }
@@ -175,17 +169,6 @@ static void show(const char *what, int error)
         else
             printf("  request %d: %zd bytes\n", i, n);
     }
-}
-
-/* Sleeps until a request is done. Asking aio_error() in a loop would spin. */
-static void wait_for(const struct aiocb *aiocb)
-{
-    const struct aiocb *const list[1] = { aiocb };
-    const struct timespec limit = { 10, 0 }; /* seconds */
-
-    while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
-            err(1, "aio_suspend");
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */
@@ -200,8 +183,7 @@ static int create(int flags)
 
 static const char usage[] =
     "Usage: listio FILE\n"
-    "Makes FILE, or empties it, and writes 3 blocks of 4096 bytes to it,\n"
-    "several times.\n";
+    "Makes FILE, or empties it, and writes lists of blocks to it.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
