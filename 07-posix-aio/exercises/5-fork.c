@@ -15,7 +15,7 @@
  *         0. If anything fails, in whichever process: status 1, and one line
  *         "5-fork: CALL FILE: reason", as ever ("5-fork: fork: reason").
  * Try:    mkfifo pipe; (sleep 1; echo 12345) >pipe & ./5-fork pipe demo.txt
- * Read:   07-posix-aio/README.md, line 744 (What becomes of requests in a
+ * Read:   07-posix-aio/README.md, line 743 (What becomes of requests in a
  *         child, and at exit?);
  *         07-posix-aio/fork-and-exit.c
  * Check:  make exercise-7.5
