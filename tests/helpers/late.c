@@ -187,6 +187,8 @@ static int copy(struct iocb *to, const struct iocb *from, long call)
            sizeof(*to);
 }
 
+static _Thread_local uintptr_t frame; /* where the program's own begin */
+
 /*
  * Was it a local variable of a function that has returned? Then it lies where
  * our own are now, and is not to be touched.
@@ -195,7 +197,7 @@ static int was_local(const struct iocb *iocb)
 {
     uintptr_t here = (uintptr_t)__builtin_frame_address(0);
 
-    return (uintptr_t)iocb < here + 64 && (uintptr_t)(iocb + 1) > here - 65536;
+    return (uintptr_t)iocb < frame && (uintptr_t)(iocb + 1) > here - 65536;
 }
 
 /* Really submits one. Returns 0 if its context has no room for it now. */
@@ -241,8 +243,9 @@ static int submit_now(struct late *request)
 }
 
 /* The program waits for `nr` requests: now is the time for these. */
-static void flush(long nr)
+static void flush(const struct made *made, long nr)
 {
+    frame = (uintptr_t)(made + 1) + 128; /* with what the call has put there */
     lock();
     for (struct late *request = queue; request; request = request->next) {
         int poll = request->iocb.aio_lio_opcode == IOCB_CMD_POLL;
@@ -280,19 +283,19 @@ long long late_events(struct made *made)
 
     if (!late)
         return make_it(made);
-    flush(made->args[1]); /* 0: those of POLL */
+    flush(made, made->args[1]); /* 0: those of POLL */
     n = make_it(made);
     for (long i = 0; i < n; i++)
         put_back(&events[i]);
     if (n == 0 && made->args[1] == 0 && !idle)
-        flush(1);
+        flush(made, 1);
     return n;
 }
 
 long long late_cancel(struct made *made)
 {
     if (late)
-        flush(LONG_MAX);
+        flush(made, LONG_MAX);
     for (struct late *request = queue; request; request = request->next)
         if ((long)request->original == made->args[1]) {
             made->args[1] = (long)request->shown;
@@ -304,7 +307,7 @@ long long late_cancel(struct made *made)
 long long late_destroy(struct made *made)
 {
     if (late)
-        flush(LONG_MAX);
+        flush(made, LONG_MAX);
     torment_destroy(made->args[0]);
     return make_it(made);
 }
@@ -317,7 +320,7 @@ long long late_poll(struct made *made)
         if (stall)
             usleep(50000);
         stall = 0;
-        flush(1);
+        flush(made, 1);
     }
     return make_it(made);
 }
@@ -354,6 +357,6 @@ static int is_regular(long fd)
 long long late_read(struct made *made)
 {
     if (late && !idle && !is_regular(made->args[0]))
-        flush(1);
+        flush(made, 1);
     return make_it(made);
 }
