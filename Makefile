@@ -100,6 +100,8 @@ $(filter-out %.so,$(helpers)): %: %.c Makefile tests/.built-with
 	    -pthread -lrt
 
 tests/helpers/probe-submit tests/helpers/probe-eventfd: tests/helpers/probe.h
+tests/helpers/probe-submit tests/helpers/probe-eventfd \
+    tests/helpers/probe-vectored: tests/helpers/direct.h
 tests/helpers/posix-probe: tests/helpers/posix-probe.h
 tests/helpers/posix-signals: tests/helpers/posix-probe.h
 

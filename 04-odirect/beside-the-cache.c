@@ -26,6 +26,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,7 +50,7 @@ static void open_twice(void), buffered_write(char letter);
 static char transfer(int opcode, char letter);
 static int collide(void);
 static void start(int argc, char **argv, int min, int max);
-static int create(int flags);
+static int open_direct(int flags), create(int flags);
 static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
 static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
@@ -184,7 +187,7 @@ static void open_twice(void)
     cached = create(O_RDWR);
     if (cached == -1)
         err(1, "open %s", path);
-    direct = open(path, O_RDWR | O_DIRECT);
+    direct = open_direct(O_RDWR);
     if (direct == -1 && errno == EINVAL) {
         printf("O_DIRECT: not on this filesystem\n");
         exit(EXIT_SUCCESS);
@@ -205,6 +208,24 @@ static void open_twice(void)
     if (memory == MAP_FAILED)
         err(1, "mmap");
     go = memory;
+}
+
+/* Past the page cache; EINVAL, too, if statx() says that FILE cannot have it. */
+static int open_direct(int flags)
+{
+    int fd = open(path, flags | O_DIRECT);
+#ifdef STATX_DIOALIGN /* headers since then */
+    struct statx stx = { 0 };
+
+    if (fd != -1 &&
+        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0) {
+        close(fd);
+        errno = EINVAL;
+        fd = -1;
+    }
+#endif
+    return fd;
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

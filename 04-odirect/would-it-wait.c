@@ -24,6 +24,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,7 +39,7 @@ static char *data; /* one block, aligned */
 static void ask(const char *kind, int op, int fd, int block, const char *why);
 static void write_block(int fd, int block), write_back(int fd);
 static void start(int argc, char **argv, int min, int max);
-static int create(int flags);
+static int open_direct(int flags), create(int flags);
 static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
 static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
@@ -46,7 +49,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 int main(int argc, char **argv)
 {
-    int cached, direct;
+    int cached, direct, ahead;
     void *memory;
 
     start(argc, argv, 1, 1);
@@ -54,7 +57,7 @@ int main(int argc, char **argv)
     cached = create(O_RDWR);
     if (cached == -1)
         err(1, "open %s", path);
-    direct = open(path, O_RDWR | O_DIRECT);
+    direct = open_direct(O_RDWR);
     if (direct == -1 && errno == EINVAL) {
         printf("O_DIRECT: not on this filesystem\n");
         return EXIT_SUCCESS;
@@ -73,7 +76,8 @@ int main(int argc, char **argv)
         write_block(cached, block);
     if (ftruncate(cached, 12 * BLOCK) == -1)
         err(1, "ftruncate %s", path);
-    if (fallocate(cached, 0, 8 * BLOCK, 4 * BLOCK) == -1 && errno != EOPNOTSUPP)
+    ahead = fallocate(cached, 0, 8 * BLOCK, 4 * BLOCK) == 0;
+    if (!ahead && errno != EOPNOTSUPP)
         err(1, "fallocate %s", path);
 
     ask("buffered write", IOCB_CMD_PWRITE, cached, 0, "a lock");
@@ -88,8 +92,12 @@ int main(int argc, char **argv)
     write_block(cached, 2);
     ask("O_DIRECT overwrite beside dirty pages", IOCB_CMD_PWRITE, direct, 2,
         "the pages to be written");
-    ask("O_DIRECT write, preallocated", IOCB_CMD_PWRITE, direct, 8,
-        "the time stamp");
+    if (ahead)
+        ask("O_DIRECT write, preallocated", IOCB_CMD_PWRITE, direct, 8,
+            "the time stamp");
+    else
+        printf("%-38s not on this filesystem\n",
+               "O_DIRECT write, preallocated");
     ask("O_DIRECT write into a hole", IOCB_CMD_PWRITE, direct, 4,
         "blocks to be found");
     ask("O_DIRECT write at the end", IOCB_CMD_PWRITE, direct, 12,
@@ -172,6 +180,24 @@ static void write_back(int fd)
         err(1, "fsync %s", path);
     posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM); /* no read-ahead */
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* Past the page cache; EINVAL, too, if statx() says that FILE cannot have it. */
+static int open_direct(int flags)
+{
+    int fd = open(path, flags | O_DIRECT);
+#ifdef STATX_DIOALIGN /* headers since then */
+    struct statx stx = { 0 };
+
+    if (fd != -1 &&
+        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0) {
+        close(fd);
+        errno = EINVAL;
+        fd = -1;
+    }
+#endif
+    return fd;
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

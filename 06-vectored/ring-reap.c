@@ -23,6 +23,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#ifndef STATX_TYPE /* a C library without statx() */
+#include <linux/stat.h>
+#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,7 +57,8 @@ static long nr_ready, prepared, in_flight, requests, submits, most;
 
 static long run(aio_context_t ctx, enum way way, int fd, int opcode);
 static void start(int argc, char **argv, int min, int max);
-static int create(int flags), io_destroy(aio_context_t ctx);
+static int go_direct(int fd), create(int flags);
+static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
 static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
 static int io_getevents(aio_context_t ctx, long min_nr, long nr,
@@ -93,9 +97,8 @@ int main(int argc, char **argv)
            run(ctx, RING_FIRST, fd, IOCB_CMD_PWRITE));
 
     /* Reads past it take their time. Either the kernel waits, or we do. */
-    printf("O_DIRECT: %s\n", fcntl(fd, F_SETFL, O_DIRECT) == 0
-                                 ? "yes"
-                                 : "not here, going on through the page cache");
+    printf("O_DIRECT: %s\n",
+           go_direct(fd) ? "yes" : "not here, going on through the page cache");
     printf("reads, io_getevents alone: %ld calls\n",
            run(ctx, CALLS, fd, IOCB_CMD_PREAD));
     printf("reads, the ring first: %ld calls\n",
@@ -226,6 +229,19 @@ static long run(aio_context_t ctx, enum way way, int fd, int opcode)
             complete(&events[i]);
     }
     return calls;
+}
+
+/* Past the page cache, unless statx() says that FILE can't be used so. */
+static int go_direct(int fd)
+{
+#ifdef STATX_DIOALIGN /* headers since then */
+    struct statx stx = { 0 };
+
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0)
+        return 0;
+#endif
+    return fcntl(fd, F_SETFL, O_DIRECT) == 0;
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

@@ -812,6 +812,16 @@ io_destroy = 0"
     head -c 65536 /dev/zero | tr '\0' c | cmp - demo
 }
 
+@test "cancel takes statx's word for it that a file has no O_DIRECT" {
+    local direct
+
+    # (With older headers nobody can ask.)
+    direct=$(AIO_DIOALIGN='0 0' LD_PRELOAD=$root/tests/helpers/fault.so \
+        "$probe" direct try)
+    AIO_DIOALIGN='0 0' program -0 cancel demo
+    assert_output "$(cancel_output "$direct")"
+}
+
 @test "cancel goes on where there is no O_DIRECT, and waits on after EINTR" {
     local fault says
 

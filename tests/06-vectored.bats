@@ -55,11 +55,7 @@ answers() { same "answer" "$(<"$BATS_FILE_TMPDIR/$1")" "$2"; }
 # and btrfs take what is not aligned, and others have none.)
 in_the_kernel() {
     : >aligned
-    case $(filesystem) in
-    btrfs | tmpfs) return 1 ;;
-    ext4 | xfs) return 0 ;;
-    *) [[ $(probe rejects aligned) == yes ]] ;;
-    esac
+    [[ $(probe rejects aligned) == yes ]]
 }
 
 # direct FILE: what a program says of O_DIRECT for it.
@@ -360,6 +356,12 @@ reads, the ring alone: 0 calls"
         "$(awk '/ calls$/ { sum += $(NF - 1) } END { print sum }' <<<"$output")"
     same "calls of io_submit" "$(grep -c '^io_submit' <<<"$trace")" \
         "$((5 * batches))"
+}
+
+@test "ring-reap takes statx's word for it that a file has no O_DIRECT" {
+    export AIO_DIOALIGN='0 0'
+    program -0 ring-reap demo
+    assert_line "$(LD_PRELOAD=$root/tests/helpers/fault.so direct demo)"
 }
 
 @test "ring-reap without O_DIRECT: reads cost no system call either" {

@@ -453,8 +453,8 @@ static void end_at_once(void)
     puts("");
 }
 
-/* 20 overwrites from memory that is aligned to 512 only: is one seen under
- * way when io_submit returns? */
+/* Overwrites from memory that is aligned to 512 only: is one seen under way
+ * when io_submit returns? On a busy machine few are. */
 static void overwrite_512(void)
 {
     volatile unsigned *ring = (void *)context();
@@ -462,8 +462,8 @@ static void overwrite_512(void)
     char *data = blocks(2) + 512;
     struct iocb iocb;
 
-    for (int i = 0; i < 20; i++) {
-        submit(&iocb, IOCB_CMD_PWRITE, fd, data, BLOCK, (long long)i * BLOCK);
+    for (int i = 0; i < 2000 && later == 0; i++) {
+        submit(&iocb, IOCB_CMD_PWRITE, fd, data, BLOCK, i % 20 * BLOCK);
         later += ring[2] == ring[3];
         if (reap().res != BLOCK)
             die("IOCB_CMD_PWRITE");

@@ -15,6 +15,7 @@
  * Usage:  ./probe-vectored QUESTION [ARGUMENT...]
  */
 #define _GNU_SOURCE
+#include "direct.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/aio_abi.h>
@@ -722,14 +723,14 @@ static void reason(char **arguments)
             puts(strerror(errors[i].number));
 }
 
-/* Can O_DIRECT be turned on for a file? */
+/* Has a file O_DIRECT? */
 static void direct(char **arguments)
 {
     int fd = open(arguments[0], O_RDONLY);
 
     if (fd == -1)
         die("open");
-    puts(fcntl(fd, F_SETFL, O_DIRECT) == 0 ? "yes" : "no");
+    puts(go_direct(fd) ? "yes" : "no");
 }
 
 /* Is a write of 100 bytes to a file with O_DIRECT refused? */
