@@ -49,15 +49,20 @@ refused() {
         of_file=$root/$chapter/solutions/$name.c
         for i in "${!right[@]}"; do
             answer=right.$i/$chapter/exercises/$name.c
-            mkdir -p "${answer%/*}"
+            [[ -d ${answer%/*} ]] || mkdir -p "${answer%/*}"
             sed "${right[i]#*|}" "$of_file" >"$answer"
-            ! cmp -s "$answer" "$of_file" ||
+            [[ $(<"$answer") != "$(<"$of_file")" ]] ||
                 echo "$id: nothing is other: ${right[i]%%|*}"
-            CFLAGS='-O0 -w' "$root/tests/tools/exercise" --tap \
-                --from "right.$i" "$id" >tap 2>&1 ||
-                { echo "$id: refused: ${right[i]%%|*}" && cat tap; }
         done
     done >refused
+    for i in right.*; do
+        CFLAGS='-O0 -w' "$root/tests/tools/exercise" --tap --from "$i" >tap ||
+            true
+        awk -v which="$i" '
+        /^not ok/ { show = !/[(]not here[)]$/ }
+        /^ok/ { show = 0 }
+        show { print which ": " $0 }' tap >>refused
+    done
     cat refused
     [[ ! -s refused ]]
 }

@@ -199,7 +199,7 @@ check() {
     done
 
     # Killed, and copied, at random moments.
-    for ((i = 0; i < 4; i++)); do
+    for ((i = 0; i < 3; i++)); do
         [[ -z ${EXERCISE_UNDER-} ]] || break
         situation 'kill -9 at a random moment, after a copy of the file:'
         rm -f records.pipe image.log demo.log && mkfifo records.pipe
