@@ -370,7 +370,7 @@ trace() {
     local address=''
 
     ! grep -q '@' "$work/watch" || address='@address modulo 4096'
-    requests | awk -v address="$address" '
+    requests | awk -v address="$address" -v calls="$(calls io_submit)" '
     function show(text) {
         if (++lines <= 10)
             print "    " text
@@ -387,6 +387,8 @@ trace() {
             print "    ..."
         if (lines)
             print "    (requests are opcode:offset:bytes" address ")"
+        else if (calls)
+            print "    no request that was taken; calls of io_submit: " calls
         else
             print "    no request at all"
     }'
