@@ -411,6 +411,13 @@ check_lines() {
         done | nothing 'is it meant to be there? CONTRIBUTING.md does not say'
 }
 
+@test "tests/README.md says what each helper and tool is for" {
+    written | sed -nE "s=^$root/tests/(helpers|tools|maintain)/==p" |
+        grep -vE '^(probe-|posix-)' | while read -r name; do
+            grep -qwF "$name" "$root/tests/README.md" || echo "$name"
+        done | nothing 'not in tests/README.md'
+}
+
 @test "what is executable is a script, or was built from the file beside it" {
     written | while read -r file; do
         read -r -n 2 first <"$file" || true
