@@ -382,7 +382,10 @@ check_lines() {
     awk '
     /^```/ { code = !code }
     { gsub(/[\200-\277]/, "") }
-    length > 80 && !code && !/^(\||<!-- |\[.*\]: )/ { print FILENAME ":" FNR }' \
+    # What has a link in it cannot always be shorter.
+    length > 80 && !code && !/^(\||<!-- |\[.*\]: )/ && !/\]\(/ {
+        print FILENAME ":" FNR
+    }' \
         "$root"/{README,TUTORIAL,CONTRIBUTING,0*/README,tests/README}.md |
         nothing 'over 80 columns'
 }
