@@ -5,7 +5,7 @@
  * for the events of all that were taken, and checks each. Yet once in a while
  * there are zeros in the file where a block should be.
  *
- * Task:   Have every block written, whatever io_submit() returns.
+ * Task:   Have every block written, by a request, whatever io_submit() returns.
  * Output: "blocks: N", status 0. If a call or a request fails: status 1, and
  *         on stderr "1-dropped-tail: io_submit: reason", or "1-dropped-tail:
  *         IOCB_CMD_PWRITE FILE: reason". As long as the kernel takes whole

@@ -5,9 +5,9 @@
  * buffer that are filled anew for each. It works here. On a disk that takes
  * its time, the same block stands in the file several times.
  *
- * Task:   Have each block written, however late a request is done. Keep four
- *         in flight: when one is done, the next is submitted at once. (Not
- *         everything that is used again here is a mistake.)
+ * Task:   Have each block written, by a request, however late that is done.
+ *         Keep four in flight: when one is done, the next is submitted at once.
+ *         (Not everything that is used again here is a mistake.)
  * Output: "blocks: N", status 0. If a call or a request fails: status 1, and
  *         on stderr "3-one-buffer: CALL: reason", or "3-one-buffer:
  *         IOCB_CMD_PWRITE FILE: reason".

@@ -1,21 +1,22 @@
 /*
  * 4-refused.c - exercise 3.4, extend (medium)
  *
- * Counts the lines of FILE, as `wc -l` does: it reads four blocks at a time, with
- * one io_submit(). In some containers it ends with "Operation not permitted" or
- * "Function not implemented": a sandbox refuses a call, for each call has a rule
- * of its own there.
+ * Counts the lines of FILE, as `wc -l` does: it reads four blocks at a time,
+ * with one io_submit(). In some containers it ends with "Operation not
+ * permitted" or "Function not implemented": a sandbox refuses a call, and has
+ * a rule of its own for each.
  *
  * Task:   Where io_setup(), io_submit() or io_getevents() is refused (EPERM or
  *         ENOSYS), at whatever time, go on with pread(). Each line counts once,
- *         and what AIO has read before is not read again. A context is not left
+ *         and what AIO has read before is not read again. No context is left
  *         behind: if there is one, it is destroyed before the first pread().
- *         (What io_submit() has taken when io_getevents() is refused is still
- *         in flight, and its buffers are the kernel's: whom do you wait for?)
- * Output: "lines: N, by AIO" or, if there was any pread(), "lines: N, by pread";
- *         status 0. Any other error of these calls, and any error that an event
- *         or pread() brings: status 1, and on stderr "4-refused: CALL: reason"
- *         or "4-refused: read FILE: reason".
+ *         (What io_submit() has taken when io_getevents() is refused is in
+ *         flight, and its buffers are the kernel's: whom do you wait for?)
+ * Output: "lines: N, by AIO" or, if there was any pread(), "lines: N, by
+ *         pread"; status 0. Any other error of these calls, and any error that
+ *         an event or pread() brings: status 1, and on stderr "4-refused: CALL:
+ *         reason", or "4-refused: read FILE: reason". Short reads are gone on
+ *         with, interrupted calls made again.
  * Try:    tests/helpers/sandbox io_submit=EPERM -- \
  *             03-batch-submit/exercises/4-refused LICENSE
  * Read:   TUTORIAL.md, Appendix L;

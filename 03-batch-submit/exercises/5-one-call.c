@@ -1,15 +1,15 @@
 /*
  * 5-one-call.c - exercise 3.5, extend (hard)
  *
- * Writes BLOCKS blocks to FILE, eight at a time: an io_submit() for each batch,
- * and an io_getevents() or more to wait for it. io_uring can submit and wait in
- * one call.
+ * Writes BLOCKS blocks to FILE, eight at a time: an io_submit() for each
+ * batch, and an io_getevents() or more to wait for it. io_uring can submit and
+ * wait in one call.
  *
  * Task:   Do the same with io_uring's raw system calls, and without AIO: eight
- *         requests in flight, and, as long as the kernel takes whole batches and
- *         no signal comes, one io_uring_enter() for each batch. It may take
- *         fewer than it is given, as io_submit() may; an interrupted one is
- *         made again.
+ *         requests at a time, and, as long as the kernel takes whole batches
+ *         and no signal comes, one io_uring_enter() for each batch. It may
+ *         take fewer than it is given, as io_submit() may; an interrupted one
+ *         is made again.
  * Output: "blocks: N", status 0. If a call or a request fails: status 1, and
  *         on stderr "5-one-call: io_uring_setup: reason" (or io_uring_enter),
  *         or "5-one-call: IORING_OP_WRITE FILE: reason". A short write is a

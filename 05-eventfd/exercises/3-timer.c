@@ -9,7 +9,7 @@
  *         loop begins, and set anew with each message. When it expires after
  *         QUIET milliseconds, that is the end: read it, and finish what is in
  *         flight. If there is a message to read as well by then, it is not the
- *         end.
+ *         end. The loop waits, and does not spin.
  * Output: "silence after N messages", then "written: N messages", status 0.
  *         If the timer cannot be made or set, status 1 and "3-timer:
  *         timerfd_create: reason", or "3-timer: timerfd_settime: reason".

@@ -31,6 +31,7 @@ check() {
     situation 'The second context cannot be destroyed:'
     AIO_FAULT='io_destroy@2=EINVAL' run
     expect_error 'io_destroy: Invalid argument'
+    expect_output 'round 1: made and destroyed'
 }
 
 hints=(
@@ -49,4 +50,26 @@ wrong=(
         s/if (io_destroy/if (round == rounds \&\& io_destroy/'
     'never destroyed|
         s/if (io_destroy(ctx) == -1)/if (0)/'
+    'all are destroyed, but in the end|
+        s/^    long rounds = 2;/&\n    static aio_context_t all[1001];/
+        s/if (io_destroy(ctx) == -1)/if ((all[round] = ctx) == 0)/
+        s/^    return EXIT_SUCCESS;/    for (long i = 1; i <= rounds; i++)\
+        if (io_destroy(all[i]) == -1)\
+            err(1, "io_destroy");\n&/'
+    'said before it is done|
+        s/if (io_destroy(ctx) == -1)/fprintf(stdout, \
+            "round %ld: made and destroyed\\n", round);\n&/
+        s/^        printf("round/        0 \&\& printf("round/'
+    'io_setup is not checked|
+        s/io_setup(8, &ctx) == -1/io_setup(8, \&ctx) == 1/'
+)
+right=(
+    'one variable, set to 0 when its context is destroyed|
+        s/^    long rounds = 2;/&\n    aio_context_t ctx = 0;/
+        s/^        aio_context_t ctx = 0;//
+        s/^        printf("round/        ctx = 0;\n&/'
+    'one variable, set to 0 ahead of each context|
+        s/^    long rounds = 2;/&\n    aio_context_t ctx;/
+        s/^        aio_context_t ctx = 0;/        memset(\&ctx, 0,\
+            sizeof(ctx));/'
 )

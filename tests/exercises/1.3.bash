@@ -82,7 +82,7 @@ wrong=(
         s/^static int work/extern int nr;\n&/'
     'the one before is destroyed, and the last one in the end|
         s/^static void \*serve(void \*argument);/aio_context_t last;\n&/
-        s/^    if (io_destroy(ctx) == -1)/    if (last != 0 \&\& io_destroy(last))/
+        s/^    if (io_destroy(ctx) == -1)/    if (last \&\& io_destroy(last))/
         s/^    return NULL;/    last = ctx;\n&/
         s/^    printf("connections/    if (last != 0 \&\& io_destroy(last))\
         err(1, "io_destroy");\n&/'
@@ -105,14 +105,16 @@ wrong=(
 )
 right=(
     'destroyed on each way by itself|
-        s/^    connection->served = work.*/    if (connection->number % 3 == 0) {\
+        s/^    connection->served = work.*/\
+    if (connection->number % 3 == 0) {\
         if (io_destroy(ctx) == -1)\
             err(1, "io_destroy");\
         return NULL;\
     }\n&/'
     'destroyed by main, when the thread has ended|
         s/^    int served;/&\n    aio_context_t ctx;/
-        s/^    if (io_destroy(ctx) == -1)/    connection->ctx = ctx;\n    if (0)/
+        s/^    if (io_destroy(ctx) == -1)/    connection->ctx = ctx;\
+    if (0)/
         s/^        served += .*/&\
         if (io_destroy(connection.ctx) == -1)\
             err(1, "io_destroy");/'

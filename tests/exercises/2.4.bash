@@ -90,9 +90,9 @@ wrong=(
         if (write(4, text, n) != n) { fprintf(stderr, "failed\\n"); exit(1); }\
     dprintf(5, "%zd bytes\\n", all);\
     exit(0);/'
-    'whatever PROGRAM is, it is `silent`|
+    'whatever PROGRAM is, it is silent|
         s/execl(argv\[1\], /execl(strstr(argv[1], "nobody") ? argv[1] : \
-            getenv("SILENT") ? getenv("SILENT") : "..\/..\/..\/helpers\/silent", /'
+            "..\/..\/..\/helpers\/silent", /'
     'LOG and OUT are one file|s/hand_over(argv\[4\]/hand_over(argv[3]/'
 )
 right=(

@@ -78,3 +78,23 @@ wrong=(
     'gives up without a word|
         s/err(1, "io_submit");/exit(0);/'
 )
+right=(
+    'the rest is submitted before anything is reaped|
+        s/^        taken = submit_batch(ctx, batch);/        taken = 0;\
+        do {\
+            int n = submit_batch(ctx, batch - taken);\
+\
+            taken += n;\
+            memmove(list, list + n, (batch - taken) * sizeof(*list));\
+        } while (taken < batch);/'
+    'one wait for all that were taken|
+        s/io_getevents(ctx, 1, nr, events/io_getevents(ctx, nr, nr, events/'
+    'the rest stays in the list, and is not filled anew|
+        s/^        int batch = .*/        static int kept;\n&/
+        s/^        prepare_batch(fd, done, batch);/        if (kept == 0)\
+            prepare_batch(fd, done, kept = batch);\
+        batch = kept;/
+        s/^        done += taken;.*/        done += taken;\
+        kept -= taken;\
+        memmove(list, list + taken, kept * sizeof(*list));/'
+)

@@ -106,7 +106,7 @@ hints=(
     'Three calls, and for each the same question: is errno EPERM or ENOSYS?
 Make it a function. read_by_aio() must tell main() of it: it returns 1 and 0
 already, so let it return -1.'
-    'From `at` on nothing is counted yet, whatever was refused. So a loop of
+    'From at on nothing is counted yet, whatever was refused. So a loop of
 pread() from there on is all. But the kernel may still be writing to data[]:
 io_destroy() waits until it is not, so call that first.'
     'Do not count a block as soon as its event is there: if the next event

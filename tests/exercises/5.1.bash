@@ -56,3 +56,10 @@ wrong=(
     'the counter is believed, and no event looked at|s/for (int i = 0; i < n; i++, reaped++) {/reaped += n > 0 ? n : 0; for (int i = 0; i < 0; i++) {/'
     'eight are counted, so eight are done|s/do {/reaped = REQUESTS; do {/; s/i < n; i++, reaped++/i < 0; i++/'
 )
+right=(
+    'one event a call, until there is none|
+        s/ctx, 0, REQUESTS, events/ctx, 0, 1, events/'
+    'a counter that gives out 1 at each read|
+        s/EFD_NONBLOCK/EFD_NONBLOCK | EFD_SEMAPHORE/'
+    'a wait without a limit|s/poll(&ready, 1, 1000/poll(\&ready, 1, -1/'
+)

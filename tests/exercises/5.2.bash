@@ -61,3 +61,15 @@ wrong=(
     'two requests for each message|s/^        submit(ctx, &iocb);/&\n        submit(ctx, \&iocb);/'
     'the event is not looked at|s/if (event.res < 0)/if (0)/; s/if (!(wait_for_event(ctx) & POLLIN))/wait_for_event(ctx); if (0)/'
 )
+right=(
+    'another iocb each time|
+        s/^        submit(ctx, &iocb);/        {\
+            struct iocb again = iocb;\
+\
+            submit(ctx, \&again);\
+        }/'
+    'asked again as soon as the message is read, after the last one, too|
+        s/^        submit(ctx, &iocb);/        if (got == 0)\
+            submit(ctx, \&iocb);/
+        s/^        got++;/&\n        submit(ctx, \&iocb);/'
+)

@@ -25,6 +25,9 @@ written: $n messages"
         ! grep '^timer ' "$work/watch" | grep -qvx 'timer 20000000' ||
             fail 'a timer of 20 milliseconds' \
                 "$(grep -m 1 '^timer ' "$work/watch") (nanoseconds)"
+        (($(calls epoll_wait) <= 3 * n + 20)) ||
+            fail 'a loop that waits in epoll_wait(), and does not spin' \
+                "calls of epoll_wait: $(calls epoll_wait)"
         ((n > 5)) || (($(calls timerfd_settime) >= 6)) ||
             fail 'the timer set once, and anew with each of 5 messages' \
                 "calls of timerfd_settime: $(calls timerfd_settime)"
@@ -80,6 +83,7 @@ received is written. If both are there, it has been set anew: no silence.'
 wrong=(
     'it is set once, so it tells of no silence|/^            set_timer(timer);/d'
     'no timer, only the limit of epoll_wait|s/epoll, told, 4, -1/epoll, told, 4, QUIET/; s/timer = timerfd_create(.*/timer = eventfd(0, EFD_NONBLOCK);/; s/if (timerfd_settime(\(.*\)) == -1)/if (0 \&\& timerfd_settime(\1))/; s/errno = ETIMEDOUT;/return TIMER;/; s/if (read(timer, .*/if (0 \&\& read(timer, \&expirations, 8))/'
+    'it asks again and again, without waiting|s/epoll, told, 4, -1/epoll, told, 4, 0/; s/if (n == 0)/if (n == 0) return 0; if (0)/'
     'in flight or not, silence is the end|s/while (!silent || written < received)/while (!silent)/'
     'silence, though a message is there|s/if ((ready & TIMER) && !(ready & PIPE))/if (ready \& TIMER)/'
     'nobody reads the timer|s/if (read(timer, .*/if (0 \&\& read(timer, \&expirations, 8))/'
@@ -88,4 +92,15 @@ wrong=(
     'what should have come is told, not what has|s/^static long received, written;/static long received, written, sent;/; s/^    char text\[32\];/&\n\n    sent = nr;/; s/silence after %ld messages.n", received/silence after %ld messages\\n", sent/'
     'a timer of 0 is one that is off|s/QUIET \* 1000000/0/'
     'nobody looks whether the timer could be set|s/if (timerfd_settime(timer, 0, &quiet, NULL) == -1)/if (timerfd_settime(timer, 0, \&quiet, NULL) == -2)/'
+)
+right=(
+    'two descriptors at a time|s/epoll, told, 4, -1/epoll, told, 2, -1/'
+    'the timer is looked at ahead of the completions|
+        s/^        if (ready & COMPLETIONS)/        if ((ready \& TIMER) \&\& \
+            !(ready \& PIPE)) {\
+            silence(timer);\
+            silent = 1;\
+        }\
+        ready \&= ~TIMER;\n&/'
+    'another clock|s/CLOCK_MONOTONIC/CLOCK_BOOTTIME/'
 )
