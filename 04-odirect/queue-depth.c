@@ -35,7 +35,7 @@ enum { BLOCK = 4 << 20, DEPTH = 64, MEBIBYTE = 1 << 20 }; /* the most, bytes */
 
 static unsigned memory_align = 1, offset_align = 1; /* bytes */
 static const char *path;
-static long block_size = 4096, milliseconds = 400, mebibytes = 256;
+static long block_size, milliseconds = 400, mebibytes = 256;
 static long long size, blocks; /* what FILE has of bytes, and of blocks */
 static struct iocb window[DEPTH], *ready[DEPTH];
 static char *buffers; /* DEPTH blocks */
@@ -256,6 +256,8 @@ static int open_or_make(void)
     if (fcntl(fd, F_SETFL, O_DIRECT) == -1 && errno != EINVAL)
         err(1, "fcntl %s", path);
     ask_alignment(fd);
+    if (block_size == 0) /* not given */
+        block_size = offset_align > 4096 ? offset_align : 4096;
     if (block_size % memory_align || block_size % offset_align)
         errx(1, "BLOCK_SIZE %ld: %s wants a multiple of %u", block_size, path,
              memory_align > offset_align ? memory_align : offset_align);
@@ -336,9 +338,9 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: queue-depth FILE [BLOCK_SIZE [MILLISECONDS [MEBIBYTES]]]\n"
-    "Reads blocks of BLOCK_SIZE (4096) bytes at random places of FILE, at\n"
-    "queue depth 1 to 64, MILLISECONDS (400) each. If there is no FILE, one\n"
-    "of MEBIBYTES (256) is made, and goes away again.\n";
+    "Reads blocks of BLOCK_SIZE bytes (4096, or what is the least here) at\n"
+    "random places of FILE, at queue depth 1 to 64, MILLISECONDS (400) each.\n"
+    "If there is no FILE, one of MEBIBYTES (256) is made, and goes away again.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -800,7 +800,7 @@ EBADF
     fact submit_copies_iocb "data 42
 obj the same
 POLLIN set"
-    fact submit_copies_iovec "res 8192
+    fact submit_copies_iovec "res 131072
 xx"
 }
 

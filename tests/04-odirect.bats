@@ -15,6 +15,7 @@ chapter=04-odirect
 #   - fs: the filesystem's type, by its number; fs_type: as mount has it
 #   - direct: "yes", or empty if there is no O_DIRECT; memory, offset, source:
 #     the rules of alignment, and who says so
+#   - bs: a block to read: of 4096 bytes, or what is the least here
 #   - ahead: "yes" if space can be allocated ahead (not on ext2, and not on ext4
 #     without extents)
 #   - strict: "yes" if requests are refused that are not aligned
@@ -51,7 +52,7 @@ setup_file() {
         >"$BATS_FILE_TMPDIR/is-it-async" 2>&1 3>&-
     wait
 
-    export fs fs_type direct ahead memory offset source strict eio emfile
+    export fs fs_type direct ahead memory offset source strict eio emfile bs
     fs=$(filesystem)
     fs_type=$(findmnt --noheadings --output FSTYPE --target . | tail -n 1)
     direct=yes
@@ -60,6 +61,7 @@ setup_file() {
     unknown) memory=4096 offset=4096 source=$guess ;;
     *) read -r memory offset <<<"$(answer dioalign)"; source='says statx' ;;
     esac
+    bs=$((offset < 4096 ? 4096 : offset))
     ahead=
     [[ $(answer ahead) != yes ]] || ahead=yes
     strict=
@@ -205,11 +207,11 @@ each_fails() {
     done
     for number in 0 x 60001; do
         EXPECT="'$number' is not a number from 1 to 60000"$'\n' \
-            begin queue-depth demo 4096 "$number"
+            begin queue-depth demo "$bs" "$number"
     done
     for number in 0 -1 9999999999999999; do
         EXPECT="'$number' is not a number from 1 to " \
-            begin queue-depth demo 4096 1 "$number"
+            begin queue-depth demo "$bs" 1 "$number"
     done
     while next; do
         assert_status 2
@@ -410,12 +412,17 @@ io_getevents calls: N"
 }
 
 @test "the alignment is what statx says, and 4096 where it says nothing" {
-    local said
+    local said least=$bs
 
     [[ $direct ]] || return 0
     memory=4096 offset=4096 source=$guess
-    AIO_FAULT='statx@*=ENOSYS' program -0 odirect demo 100
-    odirect_did 100
+    if ((least > 4096)); then   # nobody knows that this disk wants more
+        AIO_FAULT='statx@*=ENOSYS' program -1 odirect demo 100
+        assert_error 'odirect: IOCB_CMD_PWRITE demo: Invalid argument'
+    else
+        AIO_FAULT='statx@*=ENOSYS' program -0 odirect demo 100
+        odirect_did 100
+    fi
     AIO_FAULT='statx@*=ENOSYS' program misaligned demo
     assert_line "alignment: memory 4096, offset and length 4096 ($guess)"
 
@@ -423,6 +430,7 @@ io_getevents calls: N"
     source='says statx'
     for said in '4 4096' '4096 8192' '65536 65536'; do
         read -r memory offset <<<"$said"
+        ((offset >= least)) || continue
         AIO_DIOALIGN=$said under fault.so odirect demo 65537
         odirect_did 65537
     done
@@ -489,13 +497,13 @@ io_getevents calls: N"
 }
 
 @test "at a file size limit odirect succeeds, over it says File too large" {
-    limited 100 odirect demo 102400
+    limited 128 odirect demo 131072
     same "status at the limit" "$status" 0
-    limited 100 odirect demo
+    limited 128 odirect demo
     same "status over the limit" "$status" 1
     [[ $ahead ]] || fallocate='IOCB_CMD_PWRITE'
     assert_error "odirect: ${fallocate:-fallocate} demo: File too large"
-    compare "$(stat -c %s demo)" '<=' 102400
+    compare "$(stat -c %s demo)" '<=' 131072
 }
 
 @test "at a size limit that is not aligned odirect says File too large, too" {
@@ -1080,7 +1088,7 @@ make_file() {
     make_file demo 1000000
     chmod 444 demo
     before=$(stat -c '%i %s %a %y %z' demo; cksum demo)
-    traced queue-depth demo 4096 4
+    traced queue-depth demo "$bs" 4
     table
     same "the first lines" "$(sed '/^depth/q' <<<"$output")" "\
 $(if [[ $direct ]]; then
@@ -1098,20 +1106,20 @@ depth     IOPS   gain  calls  CPU us (a request)"
     make_file demo 100000
     chmod 444 demo
     run -0 --separate-stderr without_override "$root/$chapter/queue-depth" \
-        demo 4096 1
+        demo "$bs" 1
     assert_line 'file demo: 100000 bytes, as it was'
 }
 
 @test "queue-depth takes half of the window at a call, even if all is done" {
     # On holes everything is done when io_submit returns.
     truncate -s 1M demo
-    traced queue-depth demo 4096 1
+    traced queue-depth demo "$bs" 1
     same 'of 64' "$(sed -n 's/^\(io_getevents .*\) = .*/\1/p' <<<"$trace" |
         grep -m 1 ' 32 ')" 'io_getevents 32 32 -'
 }
 
 @test "queue-depth makes a missing FILE, really written, and removes it" {
-    LOG=1 begin queue-depth demo 4096 1 3
+    LOG=1 begin queue-depth demo "$bs" 1 3
     next
     assert_status 0
     assert_stderr ""
@@ -1126,7 +1134,7 @@ depth     IOPS   gain  calls  CPU us (a request)"
     local signal pid tries
 
     for signal in TERM KILL; do
-        "$root/$chapter/queue-depth" demo 4096 2000 1 >/dev/null 3>&- &
+        "$root/$chapter/queue-depth" demo "$bs" 2000 1 >/dev/null 3>&- &
         pid=$!
         tries=0
         until [[ $(readlink /proc/$pid/fd/*) == *"/demo (deleted)"* ]]; do
@@ -1141,15 +1149,15 @@ depth     IOPS   gain  calls  CPU us (a request)"
 }
 
 @test "a FILE that queue-depth cannot make is named in a line, and gone" {
-    each_fails "$eio" 'queue-depth demo 4096 1 2' \
+    each_fails "$eio" "queue-depth demo $bs 1 2" \
         'open@1=EIO:open demo' 'unlink@1=EIO:unlink demo' \
         posix_memalign@1=EIO \
         'pwrite@1=EIO:pwrite demo' 'pwrite@2=EIO:pwrite demo' \
         'fsync@1=EIO:fsync demo' posix_memalign@2=EIO
-    each_fails 'No space left on device' 'queue-depth demo 4096 1 2' \
-        'pwrite@2=short=4096:pwrite demo'
+    each_fails 'No space left on device' "queue-depth demo $bs 1 2" \
+        "pwrite@2=short=$bs:pwrite demo"
     same "made and left" "$(echo run.[!1]/demo)" 'run.[!1]/demo'
-    limited 1024 queue-depth demo 4096 1 2
+    limited 1024 queue-depth demo "$bs" 1 2
     same status "$status" 1
     assert_error 'queue-depth: pwrite demo: File too large'
 }
@@ -1171,25 +1179,27 @@ depth     IOPS   gain  calls  CPU us (a request)"
 }
 
 @test "queue-depth reads whole blocks only" {
-    make_file demo 12287
-    program -0 queue-depth demo 4096 2
+    local size=$((3 * bs - 1))
+
+    make_file demo "$size"
+    program -0 queue-depth demo "$bs" 2
     table
-    program -0 queue-depth demo 8192 2
+    program -0 queue-depth demo $((2 * bs)) 2
     table
-    program -1 queue-depth demo 16384
-    assert_error 'queue-depth: demo: its 12287 bytes are less than a block'
+    program -1 queue-depth demo $((4 * bs))
+    assert_error "queue-depth: demo: its $size bytes are less than a block"
     program -1 queue-depth demo 4194304
     make_file demo 4095
-    program -1 queue-depth demo
+    program -1 queue-depth demo "$bs"
     assert_error 'queue-depth: demo: its 4095 bytes are less than a block'
-    make_file demo 4096
-    program -0 queue-depth demo 4096 1
+    make_file demo "$bs"
+    program -0 queue-depth demo "$bs" 1
     table
 }
 
 @test "queue-depth tells of holes, which no disk is read for" {
     truncate -s 1M holes
-    program -0 queue-depth holes 4096 1
+    program -0 queue-depth holes "$bs" 1
     assert_line \
         'file holes: 1048576 bytes, with holes: reading these takes no disk'
 }
@@ -1229,7 +1239,7 @@ places() {
 
 @test "queue-depth reads each time in another place, without any order" {
     truncate -s 4G holes
-    traced queue-depth holes 4096 4
+    traced queue-depth holes "$bs" 4
     places 'whole windows'
     # It waits for half of the window.
     same 'of 2' "$(grep -A 1 -m 1 '^io_submit 2 = 2' <<<"$trace" |
@@ -1249,7 +1259,7 @@ places() {
     truncate -s 4G holes
     ended 60 "LD_PRELOAD=$root/tests/helpers/fault.so" AIO_TRACE=trace \
         'AIO_FAULT=io_submit@*=short=1' \
-        "$root/$chapter/queue-depth" holes 4096 1
+        "$root/$chapter/queue-depth" holes "$bs" 1
     same status "$status" 0
     trace=$(<trace)
     places 'one by one'
@@ -1261,12 +1271,12 @@ places() {
     make_file demo 100000
     for fault in io_submit@*=short=1 io_submit@{1,2}=EINTR \
         io_getevents@{1,2}=EINTR io_getevents@*=short=1; do
-        AIO_FAULT=$fault begin queue-depth ../demo 4096 1
+        AIO_FAULT=$fault begin queue-depth ../demo "$bs" 1
     done
     # Depth 1 is over after two requests. Depth 2 is told that the context is
     # full, with one of its two in flight.
     AIO_FAULT='io_submit@3=short=1 io_submit@4=EAGAIN' \
-        AIO_WATCH_AT='1 sleep 0.01' under fault.so queue-depth demo 4096 1
+        AIO_WATCH_AT='1 sleep 0.01' under fault.so queue-depth demo "$bs" 1
     same status "$status" 0
     while next; do
         assert_status 0
@@ -1277,13 +1287,13 @@ places() {
 
 @test "queue-depth takes a short read for the failure that it is" {
     make_file demo 100000
-    each_fails "$eio" 'queue-depth ../demo 4096 1' \
+    each_fails "$eio" "queue-depth ../demo $bs 1" \
         'pread@1=short=0:pread ../demo' \
         'io_getevents@1=res=-EIO:IOCB_CMD_PREAD ../demo' \
         'io_getevents@2=res=4095:IOCB_CMD_PREAD ../demo' \
         'io_getevents@1=res=0:IOCB_CMD_PREAD ../demo'
     each_fails 'Resource temporarily unavailable' \
-        'queue-depth ../demo 4096 1' io_setup@1=EAGAIN io_submit@1=EAGAIN
+        "queue-depth ../demo $bs 1" io_setup@1=EAGAIN io_submit@1=EAGAIN
 }
 
 @test "queue-depth names a FILE that it cannot read" {
@@ -1311,7 +1321,7 @@ places() {
         kill -0 "$holder" || skip "no lease is given here: $(<leased)"
         sleep 0.02
     done
-    program -0 queue-depth demo 4096 1
+    program -0 queue-depth demo "$bs" 1
     table
     wait "$holder"
 }
@@ -1664,7 +1674,7 @@ n at 131072"
 
     [[ $direct ]] || return 0
     for it in odirect misaligned is-it-async would-it-wait beside-the-cache \
-        torn-write 'queue-depth ../probe 4096 1'; do
+        torn-write "queue-depth ../probe $bs 1"; do
         printf '%065536d' 0 >probe
         [[ $it == queue* ]] || it+=' demo'
         each_fails "$eio" "$it" posix_memalign@1=EIO io_setup@1=EIO \
@@ -1706,6 +1716,6 @@ n at 131072"
 
 @test "output that does not arrive is a failure" {
     output_must_arrive 'odirect demo' 'misaligned demo.2' \
-        'is-it-async demo.3' 'queue-depth demo.4 4096 1 1' \
+        'is-it-async demo.3' "queue-depth demo.4 $bs 1 1" \
         'would-it-wait demo.5' 'beside-the-cache demo.6' 'torn-write demo.7'
 }

@@ -870,34 +870,35 @@ static void submit_copies_iocb(void)
 /* The same for the segments of a read that is in flight. */
 static void submit_copies_iovec(void)
 {
+    enum { BIG = 65536 }; /* what any disk takes */
     aio_context_t ctx = the_context();
     struct iovec iov[2];
     struct iocb iocb;
     char *data;
     int fd;
 
-    if (posix_memalign((void **)&data, 4096, 8192) != 0)
+    if (posix_memalign((void **)&data, BIG, 2 * BIG) != 0)
         err(1, "posix_memalign");
-    memset(data, 'x', 8192);
+    memset(data, 'x', 2 * BIG);
     fd = file("", O_RDWR);
-    if (write(fd, data, 8192) != 8192 || fsync(fd) == -1)
+    if (write(fd, data, 2 * BIG) != 2 * BIG || fsync(fd) == -1)
         err(1, "write");
     close(fd);
     fd = open("call.file", O_RDONLY | O_DIRECT);
     if (fd == -1)
         fd = open("call.file", O_RDONLY);
-    memset(data, 0, 8192);
-    iov[0].iov_base = data + 4096;
-    iov[0].iov_len = 4096;
+    memset(data, 0, 2 * BIG);
+    iov[0].iov_base = data + BIG;
+    iov[0].iov_len = BIG;
     iov[1].iov_base = data;
-    iov[1].iov_len = 4096;
+    iov[1].iov_len = BIG;
     iocb = request(IOCB_CMD_PREADV, fd, iov, 2);
     if (submit(ctx, &iocb) != 1)
         err(1, "io_submit");
     memset(&iocb, 0xff, sizeof(iocb));
     memset(iov, 0xff, sizeof(iov));
     print_next(ctx);
-    printf("%c%c\n", data[0], data[8191]);
+    printf("%c%c\n", data[0], data[2 * BIG - 1]);
 }
 
 static int thread_pipe, thread_file;
@@ -1473,8 +1474,9 @@ static void event_largest(void)
 
 static void event_direct(void)
 {
-    static char pages[8192];
-    char *data = pages + (-(uintptr_t)pages & 4095);
+    enum { BIG = 65536 }; /* what any disk takes */
+    static char pages[2 * BIG];
+    char *data = pages + (-(uintptr_t)pages & (BIG - 1));
     struct iocb iocb;
     int fd;
 
@@ -1484,7 +1486,7 @@ static void event_direct(void)
         puts("no O_DIRECT");
         return;
     }
-    iocb = request(IOCB_CMD_PREAD, fd, data, 4096);
+    iocb = request(IOCB_CMD_PREAD, fd, data, BIG);
     try(&iocb);
     iocb = request(IOCB_CMD_PREAD, fd, data, 5);
     try(&iocb);
