@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     if (argc > 1)
         nr_events = number(argv[1], 0, INT_MAX);
 
-    /* EDIT HERE: make the context. What if there is none to be had? */
+    /* EDIT HERE: make the context. What if none is left? */
     printf("context for %u events: made\n", nr_events);
 
     /* EDIT HERE: destroy it. */

@@ -8,7 +8,7 @@ reason='*expected: calls of io_setup: 1*got: 0*'
 check() {
     local max numbers held before i
 
-    situation 'As usual:'
+    situation 'Five events, and all goes well:'
     run 5
     expect_success
     expect_output $'context for 5 events: made\ncontext: destroyed'
@@ -51,9 +51,9 @@ with the number in /proc/sys/fs/aio-nr instead of A"
 
 hints=(
     'Copy the wrappers io_setup() and io_destroy() from ../setup-destroy.c to
-where the first EDIT HERE stands. In main() a variable "aio_context_t ctx = 0;"
-is needed; its address goes to io_setup(), the variable itself to
-io_destroy().'
+where the last EDIT HERE stands, and their prototypes to the top. In main() you
+need a variable "aio_context_t ctx = 0;": its address goes to io_setup(), the
+variable itself to io_destroy().'
     'Both calls return -1 and set errno when they fail. err(1, "io_destroy")
 says so and ends the program.'
     'EAGAIN needs more than err(): read_number() and explain() of

@@ -19,7 +19,7 @@ check() {
     expect_calls io_setup 5
     expect_calls io_destroy 5
 
-    situation 'There is no context to be had in the second round:'
+    situation 'No context is left in the second round:'
     AIO_FAULT='io_setup@2=EAGAIN' run 3
     expect_error 'io_setup: Resource temporarily unavailable'
     expect_output 'round 1: made and destroyed'

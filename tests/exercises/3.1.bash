@@ -38,7 +38,7 @@ check() {
     expect_output 'blocks: 20'
     expect_same demo.dat expected 512
 
-    situation 'The first takes three, for the fourth is a bad request:'
+    situation 'The first takes three, because the fourth is a bad request:'
     AIO_FAULT='io_submit@1=short=3 io_submit@2=EBADF' run demo.dat
     expect_error 'io_submit: Bad file descriptor'
 

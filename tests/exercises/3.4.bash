@@ -109,8 +109,8 @@ already, so let it return -1.'
     'From at on nothing is counted yet, whatever was refused. So a loop of
 pread() from there on is all. But the kernel may still be writing to data[]:
 io_destroy() waits until it is not, so call that first.'
-    'Do not count a block as soon as its event is there: if the next event
-cannot be had, all of its batch is read again. Reap first, then count.'
+    'Do not count a block as soon as its event is there: if the next
+event never comes, all of its batch is read again. Reap first, then count.'
 )
 notice='io_submit() may be allowed and io_getevents() not. Then the requests
 are carried out, and nobody hears of it: io_destroy() is the only call left
@@ -121,7 +121,7 @@ wrong=(
         s/return refused("io_getevents")/err(1, "io_getevents")/'
     'EPERM is all that a filter can say|s/ && errno != ENOSYS//'
     'whatever the error is|s/if (errno != EPERM.*/if (0)/'
-    'events that cannot be had are taken for full blocks|
+    'events that never come are taken for full blocks|
         s/return refused("io_getevents");/{ while (nr > 0) \
             res[--nr] = BLOCK; return 0; }/'
     'it begins again, and counts twice|s/read_on(fd, at);/read_on(fd, 0);/'

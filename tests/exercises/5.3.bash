@@ -60,7 +60,7 @@ written: 4 messages'
     AIO_FAULT='io_getevents@1=res=-ENOSPC' run demo.txt
     expect_error 'IOCB_CMD_PWRITE demo.txt: No space left on device'
 
-    situation 'There is no timer to be had:'
+    situation 'The timer cannot be made:'
     AIO_FAULT='timerfd_create@1=EMFILE' run demo.txt
     expect_error 'timerfd_create: *'
 
