@@ -140,7 +140,7 @@ static void annotate(int page, int round)
 /* What a reader finds in FILE. */
 static void report(int page, int round)
 {
-    char text[PAGE];
+    char text[PAGE + 1] = "";
     int version = 0, has_note;
 
     errno = EIO; /* in case it is short */
