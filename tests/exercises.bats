@@ -31,7 +31,8 @@ load helpers/answers
         [[ -n $title && ${#title} -le 52 ]] || echo "$id: title"
         [[ -n $kind && -n $reason ]] || echo "$id: kind and reason"
         [[ ${#hints[@]} -ge 2 ]] || echo "$id: hints"
-        [[ ${#wrong[@]} -ge 2 ]] || echo "$id: wrong answers"
+        [[ ${#wrong[@]} -ge 5 ]] || echo "$id: wrong answers"
+        [[ ${#right[@]} -ge 2 ]] || echo "$id: other right answers"
         [[ $starter == *'EDIT HERE'* ]] ||
             echo "$id: does not say where to edit"
         [[ $solution != *'EDIT HERE'* ]] ||
