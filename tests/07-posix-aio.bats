@@ -488,6 +488,13 @@ no SA_RESTART, no time-out: EINTR
 no SA_RESTART, a time-out: EINTR"
 }
 
+@test "with a time-out SA_RESTART is no help once a handler was without it" {
+    signals suspend_restarted
+    assert_output "\
+SA_RESTART, no time-out: goes on
+SA_RESTART, a time-out: EINTR"
+}
+
 @test "aio_suspend may return before a callback has run" {
     signals suspend_before_callback
     assert_output "\
@@ -539,6 +546,16 @@ aio_write: 0
 aio_error: $(on EAGAIN 0)
 signal: -1 EAGAIN
 bytes in the file: 5"
+}
+
+@test "an ordinary signal that cannot be queued comes without its value" {
+    signals ordinary_signal
+    assert_output "\
+aio_write: 0
+aio_error: 0
+SIGUSR1 comes: yes
+its value: 0
+its code: SI_USER"
 }
 
 @test "a zeroed sigevent is SIGEV_SIGNAL with signal 0" {
@@ -704,6 +721,13 @@ signal: value $(on 1 2)"
     assert_line "mode 77: $(on '-1 EINVAL' 0)"
     assert_line "-1 entries: $(on 0 '-1 EINVAL')"
     assert_line 'no entries: 0'
+}
+
+@test "lio_listio with a bad aio_reqprio is EINVAL on glibc, or EIO" {
+    probe lists
+    assert_line "alone, aio_reqprio 21: $(on '-1 EINVAL' 0)"
+    assert_line "with another, LIO_WAIT: $(on '-1 EIO' 0)"
+    assert_line "with another, LIO_NOWAIT: $(on '-1 EINVAL' 0)"
 }
 
 @test "a LIO_NOP whose block has failed before makes LIO_WAIT fail on musl" {
@@ -1096,10 +1120,11 @@ a full disk: ENOSPC
 over the size limit: EFBIG"
 }
 
-@test "aio_read and aio_write ignore aio_lio_opcode" {
+@test "aio_read and aio_write ignore aio_lio_opcode; glibc overwrites it" {
     signals opcode
     assert_output "\
 aio_write: 0
+aio_lio_opcode: $(on another 'as before')
 aio_read: 0
 got: hello"
 }
@@ -1166,6 +1191,13 @@ kernel, at exit: 2097152 of 2097152 bytes are in the file"
     ((bytes >= 4096 && bytes < 2097152))
     same "letters in the file" "$(tr -d k <demo.txt | wc -c)" 0
     same "its length" "$(wc -c <demo.txt)" 2097152
+}
+
+@test "a forked child cannot use a descriptor with a request in flight on glibc" {
+    signals forked_queue
+    assert_output "\
+in the child, the same descriptor: $(on EINPROGRESS 0)
+in the child, another one: 0"
 }
 
 @test "fork-and-exit names each call that fails, in the children too" {

@@ -507,6 +507,17 @@ static void lists(void)
     answer("-1 entries", lio_listio(LIO_WAIT, list, -1, NULL));
     answer("no entries", lio_listio(LIO_WAIT, list, 0, NULL));
 
+    for (int i = 0; i < 3; i++) {
+        prepare_list(fd, 2);
+        of_list[0].aio_reqprio = 21;
+        answer(i == 0   ? "alone, aio_reqprio 21"
+               : i == 1 ? "with another, LIO_WAIT"
+                        : "with another, LIO_NOWAIT",
+               lio_listio(i == 2 ? LIO_NOWAIT : LIO_WAIT, list, i == 0 ? 1 : 2,
+                          NULL));
+        wait_for_list(2);
+    }
+
     /* What failed before is told to do nothing. */
     prepare_list(open("probe-file", O_WRONLY), 1);
     lio_listio(LIO_WAIT, list, 1, NULL);

@@ -11,6 +11,8 @@
  */
 #include "posix-probe.h"
 
+#include <sys/wait.h>
+
 static void reqprio(void)
 {
     static const int values[] = { -1, 0, 20, 21 };
@@ -143,6 +145,36 @@ static void signal_lost(void)
     printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
     answer("signal", sigtimedwait(&set, NULL, &at_once));
     answer("bytes in the file", pread(fd, got, sizeof(got), 0));
+}
+
+/* The same with a signal that is not a real-time one. */
+static void ordinary_signal(void)
+{
+    const struct rlimit none = { 0, 0 };
+    static struct aiocb aiocb;
+    siginfo_t info = { 0 };
+    sigset_t set;
+    char text[] = "hello";
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
+        err(1, "sigprocmask");
+    if (setrlimit(RLIMIT_SIGPENDING, &none) == -1)
+        err(1, "setrlimit");
+    prepare(&aiocb, scratch_file(), text, 5);
+    aiocb.aio_sigevent.sigev_notify = SIGEV_SIGNAL;
+    aiocb.aio_sigevent.sigev_signo = SIGUSR1;
+    aiocb.aio_sigevent.sigev_value.sival_int = 42;
+    answer("aio_write", aio_write(&aiocb));
+    wait_for(&aiocb);
+    printf("aio_error: %s\n", name_of(aio_error(&aiocb)));
+    printf("SIGUSR1 comes: %s\n",
+           sigtimedwait(&set, &info, &limit) == SIGUSR1 ? "yes" : "no");
+    printf("its value: %d\n", info.si_value.sival_int);
+    printf("its code: %s\n", info.si_code == SI_ASYNCIO ? "SI_ASYNCIO"
+                             : info.si_code == SI_USER  ? "SI_USER"
+                                                        : "another");
 }
 
 /* A write to a file opened with O_APPEND goes to its end: see aio_offset. */
@@ -358,6 +390,59 @@ static void suspend_interrupted(void)
     interrupted(0, &limit);
 }
 
+/* Once more, when there has been a handler without. */
+static void suspend_restarted(void)
+{
+    struct sigaction action = { 0 };
+
+    action.sa_handler = on_tick;
+    if (sigaction(SIGUSR1, &action, NULL) == -1)
+        err(1, "sigaction");
+    interrupted(SA_RESTART, NULL);
+    interrupted(SA_RESTART, &limit);
+}
+
+static void say_how_it_stands(const struct aiocb *aiocb)
+{
+    const struct aiocb *const list[1] = { aiocb };
+    const struct timespec short_limit = { 1, 0 };
+
+    if (aio_error(aiocb) == EINPROGRESS)
+        aio_suspend(list, 1, &short_limit);
+    printf("%s\n", name_of(aio_error(aiocb)));
+}
+
+/* A read is in flight at a fork. The child starts reads of its own. */
+static void forked_queue(void)
+{
+    static struct aiocb parents, same, other;
+    char letters[3];
+    int fds[2], more[2], status;
+
+    make_pipe(fds);
+    make_pipe(more);
+    start_read(&parents, fds[0], &letters[0]);
+    fflush(stdout);
+    switch (fork()) {
+    case -1:
+        err(1, "fork");
+    case 0:
+        if (write(fds[1], "ab", 2) != 2 || write(more[1], "c", 1) != 1)
+            err(1, "write");
+        start_read(&same, fds[0], &letters[1]);
+        printf("in the child, the same descriptor: ");
+        say_how_it_stands(&same);
+        start_read(&other, more[0], &letters[2]);
+        printf("in the child, another one: ");
+        say_how_it_stands(&other);
+        fflush(stdout);
+        _exit(0);
+    }
+    if (wait(&status) == -1 || status != 0)
+        errx(1, "child: status %d", status);
+    wait_for(&parents);
+}
+
 /* aio_lio_opcode is for lists: which call it is says what is to be done. */
 static void opcode(void)
 {
@@ -369,6 +454,8 @@ static void opcode(void)
     aiocb.aio_lio_opcode = LIO_NOP;
     answer("aio_write", aio_write(&aiocb));
     wait_for(&aiocb);
+    printf("aio_lio_opcode: %s\n",
+           aiocb.aio_lio_opcode == LIO_NOP ? "as before" : "another");
     prepare(&aiocb, fd, got, 5);
     aiocb.aio_lio_opcode = LIO_WRITE;
     answer("aio_read", aio_read(&aiocb));
@@ -558,7 +645,9 @@ static const struct question questions[] = {
     Q(opcode),         Q(append_order),
     Q(exit_pending),   Q(signal_elsewhere),
     Q(callback_kills), Q(callback_lost),
-    Q(handler_asks),   { NULL, NULL },
+    Q(handler_asks),   Q(ordinary_signal),
+    Q(forked_queue),   Q(suspend_restarted),
+    { NULL, NULL },
 };
 
 int main(int argc, char **argv)
