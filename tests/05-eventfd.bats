@@ -252,9 +252,12 @@ io_destroy"
 }
 
 @test "eventfd goes on after a short write" {
-    local n
+    local n align
 
+    : >new
+    align=$("$root/tests/helpers/probe-vectored" align new)
     for n in 4096 16384 61440; do
+        ((n % align == 0)) || continue      # the disk would not take it
         AIO_FAULT="io_submit@1=bytes=$n" begin eventfd demo
         AIO_FAULT="io_submit@*=bytes=$n" begin eventfd demo
     done
@@ -322,6 +325,19 @@ io_destroy"
     failed
     run -1 --separate-stderr without_override "$root/$chapter/eventfd" mine
     assert_error "eventfd: open mine: Permission denied"
+}
+
+@test "at a size limit that is not aligned eventfd says File too large" {
+    local limit
+
+    command -v prlimit >/dev/null || skip "no prlimit"
+    for limit in 99999 65537; do
+        ended 60 prlimit --fsize="$limit" "$root/$chapter/eventfd" demo 200000
+        [[ $output != *'space ahead: not on this'* ]] ||
+            skip "no space ahead on this filesystem"
+        same status "$status" 1
+        assert_error "eventfd: fallocate demo: $efbig"
+    done
 }
 
 @test "with descriptors 0 to 2 closed eventfd writes its blocks and no more" {

@@ -24,3 +24,20 @@ static inline int go_direct(int fd)
 #endif
     return fcntl(fd, F_SETFL, O_DIRECT) == 0;
 }
+
+/* What offsets and lengths must be multiples of: 1 through the page cache. */
+static inline unsigned direct_align(int fd)
+{
+#ifdef STATX_DIOALIGN
+    struct statx stx = { 0 };
+#endif
+
+    if (!go_direct(fd))
+        return 1;
+#ifdef STATX_DIOALIGN
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
+        (stx.stx_mask & STATX_DIOALIGN))
+        return stx.stx_dio_offset_align;
+#endif
+    return 512; /* not known: as most disks have it */
+}

@@ -733,6 +733,16 @@ static void direct(char **arguments)
     puts(go_direct(fd) ? "yes" : "no");
 }
 
+/* ... and what must its offsets and lengths be multiples of? */
+static void align(char **arguments)
+{
+    int fd = open(arguments[0], O_RDONLY);
+
+    if (fd == -1)
+        die("open");
+    printf("%u\n", direct_align(fd));
+}
+
 /* Is a write of 100 bytes to a file with O_DIRECT refused? */
 static void rejects(char **arguments)
 {
@@ -888,17 +898,12 @@ int main(int argc, char **argv)
         const char *name;
         void (*run)(char **);
     } tools[] = {
-        { "reason", reason },
-        { "rejects", rejects },
-        { "direct", direct },
-        { "cached", cached },
-        { "drop", drop },
-        { "terminal", terminal },
-        { "bad-buffer", bad_buffer },
-        { "not-pinned", not_pinned },
-        { "forked", forked },
-        { "lease", lease },
-        { "mapped", mapped },
+        { "reason", reason },         { "rejects", rejects },
+        { "direct", direct },         { "align", align },
+        { "cached", cached },         { "drop", drop },
+        { "terminal", terminal },     { "bad-buffer", bad_buffer },
+        { "not-pinned", not_pinned }, { "forked", forked },
+        { "lease", lease },           { "mapped", mapped },
     };
 
     for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++)
