@@ -37,8 +37,12 @@ write_when_asleep() {
         ((asleep < 5)) || break
         sleep 0.02
         for process in /proc/[0-9]*; do
-            [[ ! $process/exe -ef $work/$name ]] ||
+            # Under valgrind it is valgrind that runs.
+            if [[ $process/exe -ef $work/$name ]] ||
+                { [[ ${EXERCISE_UNDER-} ]] &&
+                    grep -qasF "$work/$name" "$process/cmdline"; }; then
                 read -r _ _ state _ <"$process/stat"
+            fi
         done 2>/dev/null
         [[ ${state-} == S ]] && asleep=$((asleep + 1)) || asleep=0
     done
