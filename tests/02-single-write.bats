@@ -916,6 +916,10 @@ res 0"
     fact iocb_device EINVAL
 }
 
+@test "a file that only read() can read is EINVAL: /proc/self/mem" {
+    fact iocb_no_async_read EINVAL
+}
+
 @test "iovec: bad pointer EFAULT, 1025 or negative EINVAL; 1024 and 0 pass" {
     fact iocb_iovec "EFAULT
 res 1
@@ -1045,6 +1049,21 @@ res 5"
     [[ $output != EOPNOTSUPP ]] ||
         skip "no RWF_NOWAIT on pipes before Linux 6.4, nor on $(filesystem)"
     assert_output "res EAGAIN"
+}
+
+@test "RWF_NOWAIT of a pipe with a byte in it reads that" {
+    local answer="res 1"
+
+    # Not on pipes before Linux 6.4.
+    output=$(<"$BATS_FILE_TMPDIR/event_nowait_ready")
+    [[ $output != EOPNOTSUPP ]] || answer=$output
+    fact event_nowait_ready "$answer"
+}
+
+@test "preadv2 with RWF_NOWAIT reads what is cached, and else says EAGAIN" {
+    [[ $(filesystem) == @(ext4|xfs) ]] || skip "on $(filesystem) it depends"
+    fact nowait_preadv2 "not cached: EAGAIN
+cached: 4096"
 }
 
 @test "RWF_NOWAIT of a buffered write on ext4 is EOPNOTSUPP in the event" {

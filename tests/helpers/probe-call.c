@@ -1121,6 +1121,16 @@ static void iocb_device(void)
     try(&iocb);
 }
 
+/* A file of /proc that can only be read by read(). */
+static void iocb_no_async_read(void)
+{
+    char data[1];
+    struct iocb iocb = request(IOCB_CMD_PREAD, open("/proc/self/mem", O_RDONLY),
+                               data, 1);
+
+    try(&iocb);
+}
+
 static void iocb_iovec(void)
 {
     static struct iovec iov[1025];
@@ -1564,6 +1574,49 @@ static void event_nowait(void)
     try(&iocb);
 }
 
+/* The same where there is nothing to wait for. */
+static void event_nowait_ready(void)
+{
+    char data[1];
+    int write_end;
+    struct iocb iocb = request(IOCB_CMD_PREAD, empty_pipe(&write_end), data, 1);
+
+    if (write(write_end, "x", 1) != 1)
+        err(1, "write");
+    iocb.aio_rw_flags = RWF_NOWAIT;
+    try(&iocb);
+}
+
+/* The flag without AIO: a page that is not in the page cache, and one that is.
+ * A quick disk may have it there meanwhile, for the kernel reads ahead. */
+static void nowait_preadv2(void)
+{
+    static char data[4096];
+    struct iovec iov = { data, sizeof(data) };
+    int fd = file("", O_RDWR), flags = RWF_NOWAIT;
+    long cold, warm;
+
+    if (write(fd, data, sizeof(data)) != sizeof(data))
+        err(1, "write");
+    for (int tries = 0; tries < 20; tries++) {
+        if (fsync(fd) == -1)
+            err(1, "fsync");
+        posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+        cold = syscall(SYS_preadv2, fd, &iov, 1L, 0L, 0L, flags);
+        if (cold == -1)
+            break;
+    }
+    printf("not cached: %s\n", cold == -1 ? name_of(errno) : "there");
+    if (pread(fd, data, sizeof(data), 0) != sizeof(data))
+        err(1, "pread");
+    warm = syscall(SYS_preadv2, fd, &iov, 1L, 0L, 0L, flags);
+    printf("cached: ");
+    if (warm == -1)
+        puts(name_of(errno));
+    else
+        printf("%ld\n", warm);
+}
+
 static void event_nowait_write(void)
 {
     char data[1] = "y";
@@ -1862,7 +1915,8 @@ static const struct question {
     Q(iocb_device), Q(event_dsync), Q(setup_no_memory), Q(setup_takes_all),
     Q(destroy_unmaps), Q(destroy_uncharges), Q(submit_thread_ends),
     Q(iocb_overflow), Q(event_second_page), Q(event_sealed), Q(event_most),
-    Q(event_size), Q(event_largest),
+    Q(event_size), Q(event_largest), Q(event_nowait_ready), Q(nowait_preadv2),
+    Q(iocb_no_async_read),
     /* clang-format on */
 };
 
