@@ -55,8 +55,7 @@ wrong=(
         s/errno = -event.res;/errno = event.res;/'
     'the text of the error is one and the same|
         s/errno = -event.res;/errno = ENOSPC;/'
-    'what was hoped for is printed, and it ends well|
-        s/^        err(1, "IOCB_CMD_PWRITE %s", path);/        warn("IOCB_CMD_PWRITE %s", path);/'
+    'what was hoped for is printed, and it ends well|s/^        err(1, "IOCB_CMD_PWRITE %s", path);/        warn("IOCB_CMD_PWRITE %s", path);/'
 )
 right=(
     'one comparison for both|s/    if (event.res < 0) {/    if (event.res != (long long)strlen(text)) {/; s/errno = -event.res;/errno = event.res < 0 ? -event.res : EIO;/'

@@ -47,6 +47,7 @@ expect_all() {
 check() {
     local n
 
+    pages_are_aligned
     pages >"$work/pages"
     situation 'Eight pages, two rounds:'
     watch=yes run demo.dat
@@ -91,7 +92,7 @@ FILE is undone by the next version: put it into pages[page] + NOTE as well.
 (Then it could be written with the page, and the pwrite() is not needed.)'
 )
 notice='The kernel keeps both ways in step only one after the other. And what
-is read, changed and written as a whole loses what others have changed meanwhile,
+is read, changed and written as a whole loses what others changed meanwhile,
 whichever way they took: that is no matter of caches.'
 
 wrong=(

@@ -58,6 +58,7 @@ expect_no_sync() {
 check() {
     local vectors
 
+    pages_are_aligned
     situation '20 records, with a window of 4:'
     watch=yes run demo.dat
     [[ $errors != *'io_submit: Invalid argument' ]] ||
@@ -154,8 +155,8 @@ wrong=(
 &/
         s/^        complete(/        if (events[i].data)\n    &/
         s/^    sync_file(.*//
-        s/^static void sync_file(aio_context_t ctx, int fd)$/void sync_file(aio_context_t ctx, int fd)/
-        s/^static void sync_file(aio_context_t ctx, int fd), sync_folder(void);/void sync_file(aio_context_t ctx, int fd); static void sync_folder(void);/'
+        s/^static void sync_file(\(.* fd)\)$/void sync_file(\1/
+        s/^static void sync_file(\(.*\), sync_fo\(.*\)/void sync_file(\1; static void sync_fo\2/'
     'a short write is fine|s/res >= 0 && res < RECORD ? -EIO : res/res/'
     'waits until the window is empty|s/while (nr_idle > 0/while (nr_idle > 0 \&\& in_flight == 0/'
     'it waits for all that are in flight|s/reap(ctx, 1);/reap(ctx, in_flight);/'

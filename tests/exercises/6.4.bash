@@ -110,6 +110,7 @@ expect_group_commit() {
 check() {
     local n end first length room size one feeder='' acks i pid process call
 
+    pages_are_aligned
     given "seq -f '%.0f: a record, one of three hundred, and of some length' \\
         300 | sed 's/[05]:/&&&&&&&&&&&&&&&&&&&&&&&&&&&&/' >records"
 
@@ -308,10 +309,10 @@ waited for, records come in. One read() brings all that are there, and waits
 only if there is none. (stdio would, too; but it does not tell how many lines
 it has.)'
     'A group: a head with its number, the length, a checksum of all; then the
-lines, as they came; zeros up to the next multiple of 4096. What comes behind the
-last newline is kept for the next group. `read` goes from group to group, and
-ends at the first whose number, length or sum is not right.'
-    'O_DIRECT wants one aligned piece of memory: head and text in it. fallocate()
+lines, as they came; zeros up to the next multiple of 4096. What comes behind
+the last newline is kept for the next group. `read` goes from group to group,
+and ends at the first whose number, length or sum is not right.'
+    'O_DIRECT wants one aligned piece of memory: head and text in it. Allocate
 as in exercise 4.4, with mode 0: where the file does not get longer, the FDSYNC
 has less to do.'
 )

@@ -62,6 +62,18 @@ skip() {
     exit 77
 }
 
+# pages_are_aligned: skips where O_DIRECT is there, but wants more than pages of
+# 4096 bytes.
+pages_are_aligned() {
+    try_direct 4096 || ! try_direct 1M ||
+        skip 'O_DIRECT on this disk wants multiples of more than 4096 bytes'
+    rm -f "$work/try"
+}
+
+try_direct() {
+    dd if=/dev/zero of="$work/try" bs="$1" count=1 oflag=direct 2>/dev/null
+}
+
 # fail EXPECTED [GOT]: the report. GOT is what the last run did, if not given;
 # if it is, and the program had something to say itself, that comes as well.
 fail() {
@@ -102,7 +114,7 @@ stopped() {
     else
         echo 'To see where it is: start it as above and type, elsewhere,'
         printf '    strace -f -p $(pgrep -n %.15s)\n' "$name"
-        echo 'The last line is the call it waits in; if lines fly past, it spins.'
+        echo 'The last line is the call it waits in. If lines fly by, it spins.'
     fi
     exit 1
 }
