@@ -1442,7 +1442,7 @@ fsync: $eio"
     assert_stderr ""
     [[ $direct ]] || return 0
     if [[ $output == 'promised never to be torn: nothing'* ]]; then
-        same done "$(grep -c ': done$' <<<"$output")" 0
+        same "kinds that are done" "$(grep -c ': done$' <<<"$output")" 0
         same refused "$(grep -c ': refused' <<<"$output")" 6
     else
         assert_line '*, as it should be: done'
@@ -1573,6 +1573,18 @@ full_queue() {
         sleeps
 }
 
+@test "RWF_NOWAIT tells of a disk that its queue is full" {
+    truncate -s 16M image
+    same 'room for 4' "$(NOWAIT=1 on_disk "$PWD/image" full_queue 4 ||
+        echo EAGAIN)" EAGAIN
+}
+
+@test "RWF_NOWAIT of what is not cached has the disk start, since Linux 6.12" {
+    since 6.12 && [[ $fs == @(ext4|xfs) ]] || return 0
+    run -0 "$BATS_FILE_TMPDIR/probe-4" nowait_again demo
+    assert_line '*, then it is there'
+}
+
 @test "a disk made read-only refuses writes; one that is gone reads as 0" {
     truncate -s 4M image
     output=$(on_disk "$PWD/image" at_end) || return 0
@@ -1634,7 +1646,7 @@ n at 131072"
         tail -c 4 disk/demo | tr "\0" 0' bash "$BATS_FILE_TMPDIR/probe-4"
     ((status != 77 && status != 1)) || return 0
     output=${lines[0]}
-    assert_line '24 written, syncs: -* 0, of another descriptor: 0'
+    assert_line '24 written, syncs: -* 0, opened before: -*, later: 0'
     same "the last bytes" "${lines[1]}" 0000
 }
 
@@ -1699,9 +1711,11 @@ n at 131072"
 @test "with standard output or error closed no message goes into FILE" {
     local it
 
+    # shellcheck disable=SC2016 # $1 is the inner shell's
     run --separate-stderr bash -c '"$1" demo >&-' bash "$root/$chapter/odirect"
     same status "$status" 1
     odirect_wrote demo 1000000
+    # shellcheck disable=SC2016
     run --separate-stderr bash -c '"$1" demo 2>&-' bash "$root/$chapter/odirect"
     same status "$status" 0
     odirect_wrote demo 1000000

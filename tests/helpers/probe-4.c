@@ -498,10 +498,11 @@ static void three_writes(void)
 }
 
 /* 24 writes through the page cache to a full disk, and what syncs say: of
- * these, and of a descriptor opened later. */
+ * these, and of descriptors opened before, and later. */
 static void sync_errors(void)
 {
     int fd = open(path, O_RDWR | O_CREAT, 0666), later;
+    int before = open(path, O_RDWR);
     char *data = blocks(1);
     long long fine = 0;
 
@@ -511,9 +512,10 @@ static void sync_errors(void)
     printf("%lld written, syncs:", fine);
     for (int i = 0; i < 2; i++)
         printf(" %lld", request(IOCB_CMD_FDSYNC, fd, NULL, 0, 0));
+    printf(", opened before: %lld",
+           request(IOCB_CMD_FDSYNC, before, NULL, 0, 0));
     later = open(path, O_RDWR);
-    printf(", of another descriptor: %lld\n",
-           request(IOCB_CMD_FDSYNC, later, NULL, 0, 0));
+    printf(", later: %lld\n", request(IOCB_CMD_FDSYNC, later, NULL, 0, 0));
 }
 
 /* What a block device says at its end, and of its length. */
@@ -599,11 +601,54 @@ static void beside_clean(void)
     printf("%lld\n", (long long)reap().res);
 }
 
-/* Does one io_submit for 64 reads of a disk sleep? */
+/* One block, through the page cache, with RWF_NOWAIT. */
+static long long read_nowait(int fd, void *data, long long offset)
+{
+    struct iocb iocb = {
+        .aio_lio_opcode = IOCB_CMD_PREAD,
+        .aio_rw_flags = RWF_NOWAIT,
+        .aio_fildes = fd,
+        .aio_buf = (uintptr_t)data,
+        .aio_nbytes = BLOCK,
+        .aio_offset = offset,
+    };
+    struct iocb *list[1] = { &iocb };
+
+    if (syscall(SYS_io_submit, context(), 1L, list) != 1)
+        die("io_submit");
+    return reap().res;
+}
+
+/* A block that is not in the cache is read with RWF_NOWAIT, again and again
+ * for two seconds: does that have the disk start? */
+static void nowait_again(void)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    char *data = blocks(1);
+    long long res;
+
+    for (int i = 0; i < 64; i++)
+        if (write(fd, data, BLOCK) != BLOCK)
+            die("write");
+    if (fsync(fd) == -1)
+        die("fsync");
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    res = read_nowait(fd, data, 32 * BLOCK);
+    printf("%lld, ", res);
+    for (int i = 0; res != BLOCK && i < 200; i++) {
+        usleep(10000);
+        res = read_nowait(fd, data, 32 * BLOCK);
+    }
+    puts(res == BLOCK ? "then it is there" : "and never anything else");
+}
+
+/* Does one io_submit for 64 reads of a disk sleep? With NOWAIT in the
+ * environment: does any of them say that it would have to? */
 static void full_queue(void)
 {
     struct iocb iocbs[64], *list[64];
-    int fd = open(path, O_RDONLY | O_DIRECT), slept = 0;
+    int fd = open(path, O_RDONLY | O_DIRECT), slept = 0, refused = 0;
+    const char *nowait = getenv("NOWAIT");
     struct rusage before, after;
     struct io_event events[64];
     char *data = blocks(64);
@@ -615,6 +660,7 @@ static void full_queue(void)
         list[i] = &iocbs[i];
         iocbs[i] = (struct iocb){
             .aio_lio_opcode = IOCB_CMD_PREAD,
+            .aio_rw_flags = nowait ? RWF_NOWAIT : 0,
             .aio_fildes = fd,
             .aio_buf = (uintptr_t)data + i * BLOCK,
             .aio_nbytes = BLOCK,
@@ -627,10 +673,18 @@ static void full_queue(void)
             die("io_submit");
         getrusage(RUSAGE_SELF, &after);
         slept += after.ru_nvcsw != before.ru_nvcsw;
-        for (long n = 0; n < 64;)
-            n += syscall(SYS_io_getevents, ctx, 1L, 64L, events, NULL);
+        for (long n = 0, got; n < 64; n += got) {
+            got = syscall(SYS_io_getevents, ctx, 1L, 64L, events, NULL);
+            for (long k = 0; k < got; k++)
+                refused += events[k].res == -EAGAIN;
+        }
     }
-    puts(slept == 5 ? "sleeps" : slept == 0 ? "does not sleep" : "sometimes");
+    if (nowait)
+        puts(refused ? "EAGAIN" : "all are taken");
+    else
+        puts(slept == 5   ? "sleeps"
+             : slept == 0 ? "does not sleep"
+                          : "sometimes");
 }
 
 /* An overwrite with RWF_NOWAIT, while somebody writes another part of the file
@@ -719,6 +773,7 @@ int main(int argc, char **argv)
         { "three_writes", three_writes },
         { "untouched", untouched },
         { "full_queue", full_queue },
+        { "nowait_again", nowait_again },
         { "beside_writer", beside_writer },
         { "beside_clean", beside_clean },
 
