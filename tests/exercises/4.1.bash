@@ -9,6 +9,7 @@ reason='*multiples of 4096*PWRITE:1024:1024*'
 check() {
     local row
 
+    pages_are_aligned
     for row in a b c d e f g h i j k l m n o p; do
         printf "%01024d" 0 | tr 0 "$row"
     done >expected

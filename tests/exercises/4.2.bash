@@ -8,6 +8,7 @@ reason='*expected: demo.dat holds 10000 bytes*8192 bytes*'
 check() {
     local size
 
+    pages_are_aligned
     for size in 10000 1 4095 4096 4097 0; do
         awk -v size="$size" 'BEGIN {
             for (i = 0; i < size; i++)

@@ -156,7 +156,7 @@ wrong=(
         s/^        complete(/        if (events[i].data)\n    &/
         s/^    sync_file(.*//
         s/^static void sync_file(\(.* fd)\)$/void sync_file(\1/
-        s/^static void sync_file(\(.*\), sync_fo\(.*\)/void sync_file(\1; static void sync_fo\2/'
+        s/^static \(void sync_file(.*\), sync_fo/\1; static void sync_fo/'
     'a short write is fine|s/res >= 0 && res < RECORD ? -EIO : res/res/'
     'waits until the window is empty|s/while (nr_idle > 0/while (nr_idle > 0 \&\& in_flight == 0/'
     'it waits for all that are in flight|s/reap(ctx, 1);/reap(ctx, in_flight);/'
