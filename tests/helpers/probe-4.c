@@ -422,33 +422,50 @@ static void mapped(void)
     printf("%lld\n", request(IOCB_CMD_PREAD, fd, only, BLOCK, 0));
 }
 
-/* Overwrites are submitted, and the process ends at once, by _exit() or by
- * SIGKILL. How many of 8 blocks arrive? */
+/* How many of 8 blocks are full of this letter? */
+static int full_of(char letter)
+{
+    int fd = open(path, O_RDONLY), full = 0;
+    char *seen = blocks(8);
+
+    if (fd == -1 || read(fd, seen, 8 * BLOCK) != 8 * BLOCK)
+        die("read");
+    for (int i = 0; i < 8; i++)
+        full += seen[i * BLOCK] == letter &&
+                seen[i * BLOCK + BLOCK - 1] == letter;
+    return full;
+}
+
+/* What end_at_once becomes by exec: what has arrived by then? */
+static void after_exec(void)
+{
+    exit(full_of('C'));
+}
+
+/* Overwrites are submitted, and the process ends at once, by _exit(), by
+ * SIGKILL, or by exec, as far as that is an end. How many of 8 blocks arrive?
+ * In the last case it is the new program that looks. */
 static void end_at_once(void)
 {
     struct iocb iocbs[8];
-    char *data, *seen = blocks(8);
-    int fd = written_file(8), full;
+    int fd = written_file(8), status;
+    char *data;
 
-    for (int kill_it = 0; kill_it <= 1; kill_it++) {
+    for (int way = 0; way <= 2; way++) {
         if (fork() == 0) {
             data = blocks(8);
-            memset(data, 'A' + kill_it, 8 * BLOCK);
+            memset(data, 'A' + way, 8 * BLOCK);
             for (int i = 0; i < 8; i++)
                 submit(&iocbs[i], IOCB_CMD_PWRITE, fd, data + i * BLOCK, BLOCK,
                        (long long)i * BLOCK);
-            if (kill_it)
+            if (way == 1)
                 kill(getpid(), SIGKILL);
+            if (way == 2)
+                execl("/proc/self/exe", "probe-4", "after_exec", path, NULL);
             _exit(0);
         }
-        wait(NULL);
-        full = 0;
-        if (pread(fd, seen, 8 * BLOCK, 0) != 8 * BLOCK)
-            die("pread");
-        for (int i = 0; i < 8; i++)
-            full += seen[i * BLOCK] == 'A' + kill_it &&
-                    seen[i * BLOCK + BLOCK - 1] == 'A' + kill_it;
-        printf("%d ", full);
+        wait(&status);
+        printf("%d ", way == 2 ? WEXITSTATUS(status) : full_of('A' + way));
     }
     puts("");
 }
@@ -768,6 +785,7 @@ int main(int argc, char **argv)
         { "headers", headers },
         { "mapped", mapped },
         { "disk", disk },
+        { "after_exec", after_exec },
         { "end_at_once", end_at_once },
         { "overwrite_512", overwrite_512 },
         { "three_writes", three_writes },
