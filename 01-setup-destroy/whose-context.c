@@ -145,8 +145,8 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
 
 static const char usage[] =
     "Usage: whose-context [CONTEXT]\n"
-    "Shows who can use a context: whose it is. With a number CONTEXT, only\n"
-    "whether that one is this program's.\n";
+    "Shows who can use a context. Given CONTEXT, the number of one, it only\n"
+    "says whether this program can use that.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -183,7 +183,8 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: durable-write FILE [TEXT]\n"
-    "Makes FILE, or empties it, writes TEXT to it and brings it to the disk.\n";
+    "Makes FILE, or empties it, writes TEXT to it and waits until the disk\n"
+    "has it.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

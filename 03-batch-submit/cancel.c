@@ -141,7 +141,7 @@ static long cancel(aio_context_t ctx, const char *what, struct iocb *iocb)
     return event.res;
 }
 
-/* Past the page cache; EINVAL, too, if statx() says that FILE cannot have it. */
+/* Past the page cache; EINVAL, too, if statx() says that FILE cannot. */
 static int open_direct(int flags)
 {
     int fd = open(path, flags | O_DIRECT);

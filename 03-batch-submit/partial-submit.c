@@ -97,7 +97,7 @@ static int submit_some(aio_context_t ctx, int nr, struct iocb **list, int fd)
     if (n == -1 && errno == EBADF && (int)list[0]->aio_fildes == -1) {
         printf("io_submit of %d: %s\n", nr, strerror(errno));
         list[0]->aio_fildes = fd;
-        printf("request %d had no descriptor: mended\n",
+        printf("request %d had no descriptor: fixed\n",
                (int)list[0]->aio_data + 1);
         return 0;
     }

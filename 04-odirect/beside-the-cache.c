@@ -210,7 +210,7 @@ static void open_twice(void)
     go = memory;
 }
 
-/* Past the page cache; EINVAL, too, if statx() says that FILE cannot have it. */
+/* Past the page cache; EINVAL, too, if statx() says that FILE cannot. */
 static int open_direct(int flags)
 {
     int fd = open(path, flags | O_DIRECT);

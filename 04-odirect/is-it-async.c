@@ -312,7 +312,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: is-it-async FILE\n"
-    "Makes FILE, or empties it, and tells which reads and writes of it are\n"
+    "Makes FILE, or empties it, and says which reads and writes of it are\n"
     "asynchronous.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */

@@ -340,7 +340,7 @@ static const char usage[] =
     "Usage: queue-depth FILE [BLOCK_SIZE [MILLISECONDS [MEBIBYTES]]]\n"
     "Reads blocks of BLOCK_SIZE bytes (4096, or what is the least here) at\n"
     "random places of FILE, at queue depth 1 to 64, MILLISECONDS (400) each.\n"
-    "If there is no FILE, one of MEBIBYTES (256) is made, and goes away again.\n";
+    "If there is no FILE, one of MEBIBYTES (256) is made, and then removed.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -70,9 +70,9 @@ int main(int argc, char **argv)
     if (unit == 0 || unit > 16384)
         unit = 16384; /* a page of a database */
     try("as it should be", IOCB_CMD_PWRITE, fd, unit, unit);
-    try("at no multiple of that", IOCB_CMD_PWRITE, fd, unit, unit / 2);
-    try("of no power of two", IOCB_CMD_PWRITE, fd, unit / 2 * 3, 0);
-    try("out of two buffers", IOCB_CMD_PWRITEV, fd, unit, unit);
+    try("not at a multiple of the length", IOCB_CMD_PWRITE, fd, unit, unit / 2);
+    try("not a power of two", IOCB_CMD_PWRITE, fd, unit / 2 * 3, 0);
+    try("from two buffers", IOCB_CMD_PWRITEV, fd, unit, unit);
     try("a read", IOCB_CMD_PREAD, fd, unit, unit);
     if (fcntl(fd, F_SETFL, 0) == -1)
         err(1, "fcntl %s", path);
@@ -183,7 +183,8 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: torn-write FILE\n"
-    "Makes FILE, or empties it, and tries which writes of it are never torn.\n";
+    "Makes FILE, or empties it, and finds out which writes to it are never\n"
+    "torn.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

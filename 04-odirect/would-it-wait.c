@@ -182,7 +182,7 @@ static void write_back(int fd)
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
-/* Past the page cache; EINVAL, too, if statx() says that FILE cannot have it. */
+/* Past the page cache; EINVAL, too, if statx() says that FILE cannot. */
 static int open_direct(int flags)
 {
     int fd = open(path, flags | O_DIRECT);
@@ -239,7 +239,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: would-it-wait FILE\n"
-    "Makes FILE, or empties it, and tells which reads and writes of it would\n"
+    "Makes FILE, or empties it, and says which reads and writes of it would\n"
     "wait inside io_submit.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */

@@ -182,8 +182,8 @@ static int io_cancel(aio_context_t ctx, struct iocb *iocb,
 
 static const char usage[] =
     "Usage: poll-and-close\n"
-    "Closes one end of a socket while something waits for it, and looks at\n"
-    "what the other side finds.\n";
+    "Closes one end of a socket while something waits for it, and shows what\n"
+    "the other side sees.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -284,7 +284,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 static const char usage[] =
     "Usage: ring-reap FILE\n"
     "Makes FILE, or empties it, writes and reads 8 blocks of 16384 bytes over\n"
-    "and over, and takes the events from the mapped ring.\n";
+    "and over, and takes the events straight from the ring.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -353,7 +353,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 static const char usage[] =
     "Usage: vectored FILE [RECORDS]\n"
     "Makes FILE, or empties it, writes RECORDS (4) of 65536 bytes to it,\n"
-    "each gathered from 3 buffers, and reads them apart again.\n";
+    "each gathered from 3 buffers, and reads them back into such buffers.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -88,7 +88,7 @@ int main(int argc, char **argv)
     /* glibc: a worker for FILE, and a thread for each callback, where all
      * signals come through. musl: the worker, where none does. */
     printf("threads in the first callback: %d more\n", threads - before);
-    printf("SIGUSR1, which main has blocked, is there: %s\n",
+    printf("SIGUSR1, which main has blocked, in a callback: %s\n",
            blocked ? "blocked" : "not blocked");
 
     /* All at once. */

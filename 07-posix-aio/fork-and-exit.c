@@ -260,7 +260,7 @@ static int io_submit(aio_context_t ctx, long nr, struct iocb **list)
 
 static const char usage[] =
     "Usage: fork-and-exit FILE\n"
-    "Makes FILE, or empties it, and writes to it in children.\n";
+    "Makes FILE, or empties it, and has child processes write to it.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -175,7 +175,7 @@ static void read_then_write(const char *how, int read_fd, int write_fd,
 
 static const char usage[] =
     "Usage: one-queue-per-descriptor FILE\n"
-    "Makes FILE, which must not exist yet, a FIFO, and removes it.\n";
+    "Makes a FIFO named FILE, which must not exist yet, and removes it.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -127,7 +127,7 @@ static int create(int flags)
 
 static const char usage[] =
     "Usage: posix-aio FILE\n"
-    "Makes FILE, or empties it, and writes a line to it; reads it.\n";
+    "Makes FILE, or empties it, writes a line to it, and reads it back.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

@@ -116,7 +116,7 @@ static void run(const char *way, void (*take)(void), int fd)
         if (n != BLOCK)
             err(1, "aio_write %s: only %zd of %d bytes", path, n, BLOCK);
     }
-    printf("%s: %d signals, of %d requests\n", way, (int)signals, REQUESTS);
+    printf("%s: %d signals for %d requests\n", way, (int)signals, REQUESTS);
 }
 
 /* One signal. If somebody else has sent it, its si_code is another. */

@@ -183,7 +183,7 @@ static int create(int flags)
 
 static const char usage[] =
     "Usage: suspend FILE\n"
-    "Makes FILE, or empties it, and writes a line to it; waits for that.\n";
+    "Makes FILE, or empties it, writes a line to it, and waits for that.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

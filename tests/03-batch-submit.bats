@@ -612,7 +612,7 @@ io_destroy = 0"
     # The tail, submitted again, tells the errno; mended, it goes through.
     assert_output "io_submit of 3: 1 taken
 io_submit of 2: Bad file descriptor
-request 2 had no descriptor: mended
+request 2 had no descriptor: fixed
 io_submit of 2: 2 taken
 events: 3, all written"
     printf 'first\nsecond\nthird\n' | cmp - demo
@@ -628,7 +628,7 @@ events: 3, all written"
         assert_status 0
         assert_output "io_submit of 3: 1 taken
 io_submit of 2: Bad file descriptor
-request 2 had no descriptor: mended
+request 2 had no descriptor: fixed
 io_submit of 2: 1 taken
 io_submit of 1: 1 taken
 events: 3, all written"

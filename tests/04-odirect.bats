@@ -1465,9 +1465,9 @@ fsync: $eio"
     assert_line 'promised never to be torn: 4096 to * bytes, buffers: 1'
     same requests "$(sed '1d; s/: Operation not s/: Not s/' <<<"$output")" "\
 16384 bytes at 16384, as it should be: done
-16384 bytes at 8192, at no multiple of that: refused: Invalid argument
-24576 bytes at 0, of no power of two: refused: Invalid argument
-16384 bytes at 16384, out of two buffers: refused: Invalid argument
+16384 bytes at 8192, not at a multiple of the length: refused: Invalid argument
+24576 bytes at 0, not a power of two: refused: Invalid argument
+16384 bytes at 16384, from two buffers: refused: Invalid argument
 16384 bytes at 16384, a read: refused by io_submit: Not supported
 16384 bytes at 16384, through the page cache: refused: Not supported"
 }

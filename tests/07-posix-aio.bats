@@ -391,14 +391,14 @@ END
 
 @test "a wait for a notification goes on when a signal interrupts it" {
     AIO_FAULT="ppoll@1=EINTR ppoll@4=EINTR sigtimedwait@1=EINTR" program -0 signal demo.txt
-    assert_line "signalfd: 3 signals, of 3 requests"
+    assert_line "signalfd: 3 signals for 3 requests"
     AIO_FAULT="sem_timedwait@1=EINTR" program -0 callback demo.txt
     assert_line "all at once: 4 callbacks, *"
 }
 
 @test "signal takes its signals though whoever started it has blocked them" {
     run -0 env --block-signal=RTMIN,RTMIN+1 "$root/$chapter/signal" demo.txt
-    assert_line "handler: 3 signals, of 3 requests"
+    assert_line "handler: 3 signals for 3 requests"
 }
 
 @test "a program of this chapter needs no flags to be built" {
@@ -518,9 +518,9 @@ $(for i in {0..8}; do
             ((value == 0)) || echo " value=$value")"
     done)"
     assert_output "\
-handler: 3 signals, of 3 requests
-sigtimedwait: 3 signals, of 3 requests
-signalfd: 3 signals, of 3 requests"
+handler: 3 signals for 3 requests
+sigtimedwait: 3 signals for 3 requests
+signalfd: 3 signals for 3 requests"
     cmp demo.txt <(blocks abcdefghi)
 }
 
@@ -530,9 +530,9 @@ signalfd: 3 signals, of 3 requests"
     run -0 env --block-signal="$(on 34 35)" bash -c 'kill "-$1" $$
         exec "$2" demo.txt' bash "$(on 34 35)" "$root/$chapter/signal"
     assert_output "\
-handler: 3 signals, of 3 requests
-sigtimedwait: 3 signals, of 3 requests
-signalfd: 3 signals, of 3 requests"
+handler: 3 signals for 3 requests
+sigtimedwait: 3 signals for 3 requests
+signalfd: 3 signals for 3 requests"
 }
 
 @test "signals queue if real-time; one that cannot is lost, on glibc EAGAIN" {
@@ -596,7 +596,7 @@ $(for i in {0..7}; do
     assert_output "\
 chain: 4 callbacks, 0 in main's thread
 threads in the first callback: $(on 2 1) more
-SIGUSR1, which main has blocked, is there: $(on 'not blocked' blocked)
+SIGUSR1, which main has blocked, in a callback: $(on 'not blocked' blocked)
 all at once: 4 callbacks, 0 in main's thread"
     cmp demo.txt <(blocks abcdefgh)
 }
@@ -1182,7 +1182,7 @@ ${lines[0]}
 POSIX, a read in flight, in the child: not done
 POSIX, a read in flight, in the parent: done
 POSIX, a write of the parent: done
-POSIX, a write of the child: $(on 'not done' done)
+POSIX, a write of the child: $(on 'not done' 'done')
 kernel, at exit: 2097152 of 2097152 bytes are in the file"
     [[ ${lines[0]} =~ ^'POSIX, at exit: '([0-9]+)' of 4194304 bytes have'\
 ' arrived'$ ]]
