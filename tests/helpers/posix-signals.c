@@ -381,6 +381,31 @@ static void interrupted(int flags, const struct timespec *timeout)
     printf("%s\n", result == -1 ? name_of(errno) : "goes on");
 }
 
+/* lio_listio() waits while a handler with SA_RESTART runs again and again. */
+static void listio_restarted(void)
+{
+    static struct aiocb aiocb;
+    struct aiocb *list[1] = { &aiocb };
+    const struct itimerval run = { { 0, 5000 }, { 0, 5000 } }, none = { 0 };
+    struct sigaction action = { .sa_flags = SA_RESTART };
+    char letter;
+    int fds[2], result;
+
+    make_pipe(fds);
+    write_end = fds[1];
+    prepare(&aiocb, fds[0], &letter, 1);
+    aiocb.aio_lio_opcode = LIO_READ;
+    action.sa_handler = on_tick;
+    if (sigaction(SIGALRM, &action, NULL) == -1 ||
+        setitimer(ITIMER_REAL, &run, NULL) == -1)
+        err(1, "setitimer");
+    result = lio_listio(LIO_WAIT, list, 1, NULL);
+    if (setitimer(ITIMER_REAL, &none, NULL) == -1)
+        err(1, "setitimer");
+    answer("lio_listio", result);
+    printf("handlers: %s\n", ticks >= 20 ? "20 or more" : "fewer than 20");
+}
+
 /* (musl looks whether there ever was a handler without: those come first.) */
 static void suspend_interrupted(void)
 {
@@ -634,19 +659,33 @@ static void handler_asks(void)
 }
 
 static const struct question questions[] = {
-    Q(reqprio),        Q(error_is_returned),
-    Q(return_twice),   Q(zeroed_sigevent),
-    Q(signals_queue),  Q(suspend_before_callback),
-    Q(signal_lost),    Q(append),
-    Q(return_errno),   Q(callback_mask),
-    Q(zeroed),         Q(errors),
-    Q(suspend_nr),     Q(suspend_odd_time),
-    Q(suspend_early),  Q(suspend_interrupted),
-    Q(opcode),         Q(append_order),
-    Q(exit_pending),   Q(signal_elsewhere),
-    Q(callback_kills), Q(callback_lost),
-    Q(handler_asks),   Q(ordinary_signal),
-    Q(forked_queue),   Q(suspend_restarted),
+    Q(reqprio),
+    Q(error_is_returned),
+    Q(return_twice),
+    Q(zeroed_sigevent),
+    Q(signals_queue),
+    Q(suspend_before_callback),
+    Q(signal_lost),
+    Q(append),
+    Q(return_errno),
+    Q(callback_mask),
+    Q(zeroed),
+    Q(errors),
+    Q(suspend_nr),
+    Q(suspend_odd_time),
+    Q(suspend_early),
+    Q(suspend_interrupted),
+    Q(listio_restarted),
+    Q(opcode),
+    Q(append_order),
+    Q(exit_pending),
+    Q(signal_elsewhere),
+    Q(callback_kills),
+    Q(callback_lost),
+    Q(handler_asks),
+    Q(ordinary_signal),
+    Q(forked_queue),
+    Q(suspend_restarted),
     { NULL, NULL },
 };
 
