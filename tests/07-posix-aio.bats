@@ -691,6 +691,13 @@ aio_return: 1"
     fi
 }
 
+@test "a handler with SA_RESTART does not interrupt lio_listio(LIO_WAIT)" {
+    signals listio_restarted
+    assert_output "\
+lio_listio: 0
+handlers: 20 or more"
+}
+
 @test "lio_listio copies its sigevent on glibc, and not on musl" {
     probe listio_event
     assert_output "\
