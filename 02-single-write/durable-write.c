@@ -183,8 +183,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: durable-write FILE [TEXT]\n"
-    "Makes FILE, or empties it, writes TEXT to it and waits until the disk\n"
-    "has it.\n";
+    "Makes FILE, or empties it, and writes TEXT to it, durably.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)

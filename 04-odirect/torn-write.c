@@ -183,8 +183,7 @@ static int io_getevents(aio_context_t ctx, long min_nr, long nr,
 
 static const char usage[] =
     "Usage: torn-write FILE\n"
-    "Makes FILE, or empties it, and finds out which writes to it are never\n"
-    "torn.\n";
+    "Makes FILE, or empties it, and finds which writes to it are never torn.\n";
 
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
