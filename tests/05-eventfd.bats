@@ -280,7 +280,8 @@ io_destroy"
 
 @test "the timer ends a loop in which nothing completes any more" {
     sed 's|10000 / TICK|50 / TICK|' "$root/$chapter/eventfd.c" >eventfd.c
-    ${CC:-cc} ${CPPFLAGS-} -o eventfd eventfd.c
+    # shellcheck disable=SC2086 # several words each
+    ${CC:-cc} ${CPPFLAGS-} ${CFLAGS-} -o eventfd eventfd.c
     AIO_FAULT='io_getevents@*=short=0' run -1 --separate-stderr env \
         LD_PRELOAD="$root/tests/helpers/fault.so" ./eventfd demo
     assert_error "eventfd: epoll_wait: $("$probe" reason ETIMEDOUT)"

@@ -90,6 +90,7 @@ records() {
     local i
 
     for ((i = 0; i < $1; i++)); do
+        # shellcheck disable=SC2059 # an octal number
         { echo "block $i" && head -c 65536 /dev/zero; } |
             tr '\0' "$(printf "\\$(printf %o $((97 + i % 26)))")" |
             head -c 65536
@@ -1243,8 +1244,6 @@ wait_for_writer() {
 }
 
 @test "aio-copy: whatever call fails, DST is as it was and nothing is left" {
-    local tail
-
     echo old >dst
     data 20000 >src
     each_call_fails EIO "$reason_EIO" "aio-copy src dst 1 8192" \

@@ -248,6 +248,7 @@ END
         sed -n 's/^|.*](\(0[^)]*\.c\))\(.*\)|$/\1 \2/p' |
         while read -r file names; do
             [[ -e $root/$file ]] || echo "there is no $file"
+            # shellcheck disable=SC2013 # words
             for name in $(grep -o '[a-z_]*()' <<<"$names"); do
                 grep -q "^[a-z].*[ *]${name%()}(.*[^;]\$" "$root/$file" ||
                     echo "$file has no $name"
