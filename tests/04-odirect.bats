@@ -1352,9 +1352,7 @@ waits() {
     assert_stderr ""
     case $fs in
     ext4) [[ $direct ]] || return 0 ;;
-    xfs)  # each write wants a new time stamp
-        ! since 6.0 || write=yes
-        buffered='*' ;;
+    xfs) write=yes buffered='*' ;;  # each write wants a new time stamp
     *)  # What is cached can be read without a wait, if one can be asked.
         [[ ! $direct ]] || assert_line 'buffered read  *'
         return 0 ;;
