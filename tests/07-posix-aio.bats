@@ -1180,6 +1180,13 @@ callback: $(on none came)"
     assert_output "blocked of 31 signals: $(on 0 29)"
 }
 
+@test "callbacks with joinable attributes each leave a stack behind on glibc" {
+    signals callback_attributes
+    assert_output "\
+detached: a few at most
+joinable: $(on 'a stack each' 'a few at most')"
+}
+
 @test "fork-and-exit shows what a child has, and what is lost at exit" {
     local bytes
 

@@ -242,6 +242,55 @@ static void callback_mask(void)
     printf("blocked of 31 signals: %d\n", nr_blocked);
 }
 
+/* Eight callbacks, one after the other: whose stacks are left? They have a size
+ * that nothing else has. */
+static void callback_stacks(int state)
+{
+    static struct aiocb aiocb;
+    const unsigned long size = 1101824;
+    unsigned long from, to;
+    char text[] = "hello", line[512];
+    pthread_attr_t attributes;
+    int stacks = 0;
+    FILE *maps;
+
+    sem_init(&called, 0, 0);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, state);
+    pthread_attr_setstacksize(&attributes, size);
+    for (int i = 0; i < 8; i++) {
+        prepare(&aiocb, scratch_file(), text, 5);
+        aiocb.aio_sigevent.sigev_notify = SIGEV_THREAD;
+        aiocb.aio_sigevent.sigev_notify_function = note_mask;
+        aiocb.aio_sigevent.sigev_notify_attributes = &attributes;
+        if (aio_write(&aiocb) == -1)
+            err(1, "aio_write");
+        while (sem_wait(&called) == -1)
+            ;
+        wait_for(&aiocb);
+        usleep(20000); /* now the thread has ended */
+    }
+    maps = fopen("/proc/self/maps", "r");
+    if (maps == NULL)
+        err(1, "maps");
+    while (fgets(line, sizeof(line), maps))
+        if (sscanf(line, "%lx-%lx rw", &from, &to) == 2 && to - from <= size &&
+            to - from >= size - 65536) /* but for a guard */
+            stacks++;
+    fclose(maps);
+    printf("%s: %s\n",
+           state == PTHREAD_CREATE_JOINABLE ? "joinable" : "detached",
+           stacks == 8  ? "a stack each"
+           : stacks > 3 ? "several"
+                        : "a few at most");
+}
+
+static void callback_attributes(void)
+{
+    callback_stacks(PTHREAD_CREATE_DETACHED);
+    callback_stacks(PTHREAD_CREATE_JOINABLE);
+}
+
 /* A block that is all zeros, and was never given to anybody. */
 static void zeroed(void)
 {
@@ -669,6 +718,7 @@ static const struct question questions[] = {
     Q(append),
     Q(return_errno),
     Q(callback_mask),
+    Q(callback_attributes),
     Q(zeroed),
     Q(errors),
     Q(suspend_nr),
