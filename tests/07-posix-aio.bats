@@ -167,8 +167,7 @@ programs=("${writers[@]}" one-queue-per-descriptor)
         assert_error "$name: open no/demo.txt: No such file or directory"
     done
     program -1 one-queue-per-descriptor no/demo.txt
-    assert_error "one-queue-per-descriptor: mkfifo no/demo.txt: No such file or \
-directory"
+    assert_error "one-queue-per-descriptor: mkfifo no/demo.txt: No such file *"
 
     # Read-only.
     echo precious >demo.txt
@@ -390,7 +389,8 @@ END
 }
 
 @test "a wait for a notification goes on when a signal interrupts it" {
-    AIO_FAULT="ppoll@1=EINTR ppoll@4=EINTR sigtimedwait@1=EINTR" program -0 signal demo.txt
+    AIO_FAULT="ppoll@1=EINTR ppoll@4=EINTR sigtimedwait@1=EINTR" \
+        program -0 signal demo.txt
     assert_line "signalfd: 3 signals for 3 requests"
     AIO_FAULT="sem_timedwait@1=EINTR" program -0 callback demo.txt
     assert_line "all at once: 4 callbacks, *"
