@@ -40,8 +40,8 @@ setup_file() {
     cd "$folder" || return
     for question in headers ahead dioalign ring fsync preallocated \
         end_of_file length_off writes_aligned writes_off part_of_block \
-        without_checksums address_512 overwrite_512 extending_pair mapped \
-        end_at_once untouched beside_writer beside_clean reasons; do
+        without_checksums address_512 address_block overwrite_512 \
+        extending_pair mapped end_at_once untouched beside_writer beside_clean reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
@@ -932,6 +932,9 @@ on_tmpfs() {
         if [[ $fs == ext4 ]] && ((memory <= 512)); then
             same "address" "$(answer address_512)" 'all done'
         fi
+        # (A block is of 4096 bytes as a rule, but not always.)
+        [[ ! $direct ]] || memory_disk ||
+            same "a block's" "$(answer address_block)" 'some under way'
         ;;
     btrfs*)
         # Under way is what has no checksums.

@@ -28,6 +28,7 @@
 #include <linux/stat.h>
 #endif
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -300,6 +301,17 @@ static void part_of_block(void)
 static void address_512(void)
 {
     prealloc_writes(new_file(), blocks(2) + 512, BLOCK, 0);
+}
+
+/* ... that is aligned to a block of the filesystem, which may be 1024. */
+static void address_block(void)
+{
+    int fd = new_file();
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) == -1)
+        die("fstatfs");
+    prealloc_writes(fd, blocks(2) + fs.f_bsize, BLOCK, 1);
 }
 
 /* Two writes behind the end, one behind the other, 20 times: is at least the
@@ -808,6 +820,7 @@ int main(int argc, char **argv)
         { "part_of_block", part_of_block },
         { "without_checksums", without_checksums },
         { "address_512", address_512 },
+        { "address_block", address_block },
         { "extending_pair", extending_pair },
     };
 
