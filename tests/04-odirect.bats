@@ -41,7 +41,8 @@ setup_file() {
     for question in headers ahead dioalign ring fsync preallocated \
         end_of_file length_off writes_aligned writes_off part_of_block \
         without_checksums address_512 address_block overwrite_512 \
-        extending_pair mapped end_at_once untouched beside_writer beside_clean reasons; do
+        extending_pair mapped end_at_once untouched beside_writer \
+        beside_clean reasons; do
         mkdir "$question"
         (
             cd "$question" || exit
