@@ -952,11 +952,12 @@ res 4"
 }
 
 @test "POLL of a terminal or a FIFO open for both is EINVAL; of a file: ready" {
-    # And it is none where no wait is needed.
+    # And it is none where no wait is needed. Nor can a file be waited for.
     fact poll_two_queues "EINVAL
 EINVAL
 res 1
-res 4"
+res 4
+EINVAL"
 }
 
 @test "ignored: unknown aio_flags, resfd and reqprio without flag, aio_key" {
@@ -972,6 +973,42 @@ aio_key 0"
 @test "a data buffer that is not there is EFAULT in the event" {
     fact event_bad_buffer "res EFAULT
 res EFAULT"
+}
+
+@test "a 32-bit pointer cast straight to 64 bits is EFAULT, with gcc" {
+    cat >cast.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/aio_abi.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int main(void)
+{
+    int ends[2];
+    char data[1] = "x";
+    aio_context_t ctx = 0;
+    struct iocb iocb = { .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_nbytes = 1 };
+    struct iocb *list[1] = { &iocb };
+
+    if (pipe(ends) == -1 || syscall(SYS_io_setup, 2, &ctx) == -1)
+        return 1;
+    iocb.aio_fildes = ends[1];
+    iocb.aio_buf = (uint64_t)data;
+    if (syscall(SYS_io_submit, ctx, 1, list) == -1)
+        printf("(uint64_t): -1 %d\n", errno == EFAULT);
+    iocb.aio_buf = (uintptr_t)data;
+    printf("(uintptr_t): %ld\n", syscall(SYS_io_submit, ctx, 1, list));
+    return 0;
+}
+END
+    [[ $(uname -m) == x86_64 ]] && gcc -m32 -w -o cast cast.c 2>/dev/null &&
+        ./cast >/dev/null || skip "no 32-bit programs on x86-64 here"
+    run -0 ./cast
+    assert_output "(uint64_t): -1 1
+(uintptr_t): 1"
 }
 
 @test "a data buffer at an address that no process can have is EFAULT at once" {

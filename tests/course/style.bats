@@ -472,6 +472,21 @@ check_lines() {
         "${files[@]}" 2>&1 | nothing 'warnings'
 }
 
+# What newer systems of 32 bits have: long is not time_t there.
+@test "every program compiles for 32 bits with a time_t of 64" {
+    local program files=() wide=(-m32 -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64)
+
+    echo '#include <time.h>
+int wide[sizeof(time_t) == 8 ? 1 : -1];' >time.c
+    gcc "${wide[@]}" -fsyntax-only time.c 2>/dev/null ||
+        skip "no compiler for that"
+    for program in "${programs[@]}" "${solutions[@]}"; do
+        grep -q '<libaio.h>' "$program" || files+=("$program")
+    done
+    gcc "${wide[@]}" -fsyntax-only -Wall -Wextra -Werror "${files[@]}" 2>&1 |
+        nothing 'warnings'
+}
+
 @test "every program answers -h and --help with its usage, status 0" {
     local program name
 
