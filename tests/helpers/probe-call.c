@@ -1228,12 +1228,16 @@ static void poll_two_queues(void)
                         file("x", O_RDONLY) };
     struct iocb iocb;
 
-    for (int i = 0; i < 4; i++) {
-        if (fds[i % 3] == -1)
+    const int order[] = { 0, 1, 2, 0, 2 };
+    const int events[] = { POLLIN, POLLIN, POLLIN, POLLOUT /* that is ready */,
+                           POLLPRI /* of a file: no queue */ };
+
+    for (int i = 0; i < 5; i++) {
+        if (fds[order[i]] == -1)
             err(1, "open");
         iocb = done_request();
-        iocb.aio_fildes = fds[i % 3];
-        iocb.aio_buf = i < 3 ? POLLIN : POLLOUT; /* that is ready */
+        iocb.aio_fildes = fds[order[i]];
+        iocb.aio_buf = events[i];
         try(&iocb);
     }
 }
