@@ -137,6 +137,48 @@ END
     [[ -e $record/2.2/1/done ]]
 }
 
+# ---- The starters and the solutions ----
+
+# A learner's own copy of the course may be tested as well: what has been
+# edited there is left out. As long as git knows the file so, nobody has.
+@test "each starter compiles with no warning, and fails for its reason" {
+    local file text edited touched=()
+
+    edited=" $("$root/tests/tools/exercise" --edited | tr '\n' ' ')"
+    run --separate-stderr "$root/tests/tools/exercise" --tap
+    [[ -z $stderr && -n $output ]]
+    awk '/^(not )?ok / { id = $1 == "ok" ? $4 : $5 }
+        id { print >id }' <<<"$output"
+    for file in "${exercises[@]}"; do
+        facts "$file"
+        text=$(<"$id")
+        file=$chapter/exercises/$name.c
+        # shellcheck disable=SC2053 # a pattern on purpose
+        if [[ $text == *' # SKIP '* ]]; then
+            continue
+        elif [[ $edited != *" $id "* ]]; then
+            [[ $text == 'not ok '* && $text == $reason ]] ||
+                printf '%s: not for the reason %s:\n%s\n' "$id" "$reason" \
+                    "$text"
+        elif [[ $text == 'ok '* ]] ||
+            ! git -C "$root" diff --quiet HEAD -- "$file" 2>/dev/null; then
+            touched+=("$id")
+        else
+            echo "$id: the starter has changed: tests/tools/exercise --sum"
+        fi
+    done >wrong
+    cat wrong
+    [[ ! -s wrong ]]
+    [[ ${#touched[@]} == 0 ]] || skip "edited: ${touched[*]}"
+}
+
+@test "each solution compiles with no warning, and passes" {
+    solved_course
+    exercise --tap --from solved
+    [[ $status == 0 && ${#lines[@]} == $((${#exercises[@]} + 1)) ]] ||
+        same report "$output" 'ok for each'
+}
+
 # ---- The tool ----
 
 @test "the score board has a mark for each, and says which one is next" {
