@@ -126,10 +126,10 @@ run: programs                   # the tour; FILE=path is copied at its end
 test: all                       # all tests; CHAPTER=3: those of one chapter
 	@tests/run $(CHAPTER)
 
-test-course: all                # the same for what the course is made with
+test-course: all                # the tests of the tools, and of all sources' shape
 	@tests/run course
 
-exercises: all                  # the score board of the exercises
+exercises: all                  # the scoreboard of the exercises
 	@tests/tools/exercise
 
 exercises-%: all FORCE          # that of one chapter, exercises-4
@@ -147,7 +147,7 @@ reset-%: FORCE                  # brings its starter back, and keeps yours
 bench: all                      # the side-by-side tables, as Markdown
 	@tests/bench/bench
 
-torture: all                    # PROGRAM='...' of yours, under all that befalls
+torture: all                    # PROGRAM='...' of yours: what goes wrong in it?
 	@tests/tools/torture $${FILE:+--file "$$FILE"} -- $(PROGRAM)
 
 plot: all                       # and as a picture, with gnuplot

@@ -45,7 +45,7 @@ finds() {
         [[ -x $root/03-batch-submit/$program ]] || continue
         bench --file demo.dat -- "$root/03-batch-submit/$program" demo.dat 24 6
         same status "$status" 0
-        assert_line '11 torments, 0 found something'
+        assert_line '11 torments, 0 with findings'
         run ! grep FOUND <<<"$output"
     done
     [[ ! -e demo.dat ]]
