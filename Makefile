@@ -126,7 +126,7 @@ run: programs                   # the tour; FILE=path is copied at its end
 test: all                       # all tests; CHAPTER=3: those of one chapter
 	@tests/run $(CHAPTER)
 
-test-course: all                # the tests of the tools, and of all sources' shape
+test-course: all                # the tests of tools and sources
 	@tests/run course
 
 exercises: all                  # the scoreboard of the exercises
