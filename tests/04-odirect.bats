@@ -1658,17 +1658,22 @@ n at 131072"
     same "the last bytes" "${lines[1]}" 0000
 }
 
-@test "xfs: after cp --reflink an O_DIRECT write must be at 4096" {
+@test "xfs: after cp --reflink O_DIRECT writes of less than 4096 are cached" {
     truncate -s 300M image
     command -v mkfs.xfs >/dev/null && mkfs.xfs -q image 2>/dev/null || return 0
     statx_speaks
     # shellcheck disable=SC2016 # for the inner shell
     mounted_image image bash -c '
         head -c 65536 /dev/zero >demo && "$1" dioalign demo &&
-            cp --reflink demo copy && "$1" dioalign demo' \
-        bash "$BATS_FILE_TMPDIR/probe-4" || return 0
-    [[ ${lines[0]} == *' 4096' ]] ||
-        same "offset_align" "${lines[1]##* }" 4096
+            cp --reflink demo copy && "$1" dioalign demo
+        for size in 4096 512; do
+            sync demo && dd if=demo iflag=nocache count=0 2>/dev/null
+            dd if=copy of=demo bs=$size seek=1 count=1 oflag=direct \
+                conv=notrunc 2>/dev/null && "$1" cached demo
+        done' bash "$BATS_FILE_TMPDIR/probe-4" || return 0
+    [[ ${lines[0]} != *' 4096' ]] || return 0
+    ! since 6.14 || same "offset_align" "${lines[1]##* }" 4096
+    same "pages cached" "${lines[2]} ${lines[3]}" "0 1"
 }
 
 @test "ext4 without extents: a write into a hole is done by io_submit" {
