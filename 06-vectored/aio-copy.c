@@ -314,6 +314,8 @@ static void reserve(void)
     long long from, to;
     struct statfs fs;
 
+    /* ext4 without extents takes data that are not on the disk for a hole. */
+    fdatasync(in);
     limit = source.st_size;
     for (from = 0; next_data(&from, &to); from = to)
         total += to - from;

@@ -646,6 +646,20 @@ time: N/s"
     compare "$(disk_use dst)" "<=" "$(disk_use src) + 8192"
 }
 
+@test "aio-copy: what is not on the disk yet is no hole (ext4 without extents)" {
+    [[ $EUID == 0 ]] && truncate -s 64M image &&
+        mkfs.ext4 -q -O ^extents,^64bit image 2>/dev/null || return 0
+    mkdir mounted
+    # shellcheck disable=SC2016 # for the inner shell
+    run --separate-stderr timeout 60 unshare --mount bash -c '
+        mount -o loop image mounted || exit 77
+        cd mounted && truncate -s 1M src &&
+            printf middle | dd of=src conv=notrunc bs=1 seek=500000 &&
+            "$1" src dst >&2 && cmp src dst' bash "$root/$chapter/aio-copy"
+    [[ $status == 77 ]] || same status "$status" 0
+    assert_output ""
+}
+
 @test "aio-copy: a file that is one hole, or ends in an odd one, needs no room" {
     local size
 
