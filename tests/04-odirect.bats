@@ -1631,6 +1631,38 @@ n at 0
  at 131072"
 }
 
+# overwritten CLONE MKFS...: a block of old data is overwritten on such a disk,
+# whose file was cloned if there is a CLONE. What would be left?
+overwritten() {
+    truncate -s 300M image
+    # shellcheck disable=SC2016 # for the inner shell
+    run --separate-stderr timeout 60 unshare --mount bash -c '
+        mkdir disk && "${@:2}" image >/dev/null && mount -o loop image disk ||
+            exit 77
+        head -c 65536 /dev/zero | tr "\0" o >disk/demo && sync disk/demo
+        [[ ! $1 ]] || cp --reflink disk/demo "disk/$1"
+        sync -f disk
+        head -c 65536 /dev/zero | tr "\0" n >new
+        dd if=new of=disk/demo bs=65536 oflag=direct conv=notrunc 2>/dev/null
+        cp image copy && umount disk
+        mount -o loop copy disk && head -c 1 disk/demo' bash "$@" 2>/dev/null
+    ((status != 77 && status != 1 && status != 127))
+}
+
+@test "an O_DIRECT overwrite on btrfs, or of a clone on xfs, is not durable" {
+    if command -v mkfs.xfs >/dev/null && overwritten '' mkfs.xfs -q; then
+        assert_output n
+    fi
+    rm -rf image copy new disk
+    if command -v mkfs.xfs >/dev/null && overwritten b mkfs.xfs -q; then
+        assert_output o
+    fi
+    rm -rf image copy new disk
+    if command -v mkfs.btrfs >/dev/null && overwritten '' mkfs.btrfs -q; then
+        assert_output o
+    fi
+}
+
 @test "with RWF_DSYNC an O_DIRECT write into new space is durable, too" {
     survivors DSYNC=1 || return 0
     assert_output "\
