@@ -23,9 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -37,7 +34,7 @@ static void *data;
 static void cancel_write(aio_context_t ctx, const char *what, int fd);
 static long cancel(aio_context_t ctx, const char *what, struct iocb *iocb);
 static void start(int argc, char **argv, int min, int max);
-static int open_direct(int flags), create(int flags);
+static int create(int flags);
 static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
 static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
@@ -69,7 +66,7 @@ int main(int argc, char **argv)
     cancel_write(ctx, "buffered write", fd);
 
     /* The same block, overwritten past the cache, is on its way to the disk. */
-    fd = open_direct(O_WRONLY);
+    fd = open(path, O_WRONLY | O_DIRECT);
     if (fd == -1 && errno != EINVAL)
         err(1, "open %s", path);
     if (fd == -1)
@@ -139,24 +136,6 @@ static long cancel(aio_context_t ctx, const char *what, struct iocb *iocb)
         err(1, "io_getevents");
     printf("  event: res %lld\n", (long long)event.res);
     return event.res;
-}
-
-/* Past the page cache; EINVAL, too, if statx() says that FILE cannot. */
-static int open_direct(int flags)
-{
-    int fd = open(path, flags | O_DIRECT);
-#ifdef STATX_DIOALIGN /* headers since then */
-    struct statx stx = { 0 };
-
-    if (fd != -1 &&
-        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0) {
-        close(fd);
-        errno = EINVAL;
-        fd = -1;
-    }
-#endif
-    return fd;
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */
