@@ -1146,8 +1146,10 @@ lease() { probe lease src true 2>/dev/null; }
     exec 5>&-
     [[ ! -s log ]]
     rm log
+    # A mapping counts as well, but on overlayfs, which gives a lease beside it.
     ended 60 "$BATS_FILE_TMPDIR/probe-vectored" mapped src \
         "$root/$chapter/aio-copy" src dst
+    [[ $status != 0 || $(findmnt -n -o FSTYPE -T .) != overlay ]] || return 0
     same status "$status" 1
     assert_error 'aio-copy: src: is open for writing elsewhere'
     files src
