@@ -329,14 +329,6 @@ EINVAL"
     fact setup_no_memory ENOMEM
 }
 
-@test "aio-max-nr can be taken whole; then one more event is EAGAIN" {
-    one_too_many
-    run -0 "$BATS_FILE_TMPDIR/probe" setup_takes_all
-    [[ $output != "others use AIO" ]] || skip "others use AIO all the time"
-    assert_output "0
-EAGAIN"
-}
-
 @test "the ring has max(nr, 4 x CPUs) x 2 + 2 places, and whole pages" {
     fact ring_size "1: as computed
 8: as computed
