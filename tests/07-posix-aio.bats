@@ -6,6 +6,7 @@
 
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
 load helpers/common
+load helpers/abreast
 chapter=07-posix-aio
 
 # Some things take their seconds: they are begun now, and what came of them is
@@ -119,10 +120,12 @@ limited() {
 faults() {
     local line
 
+    # All at a time: some of them take a second each, for a time-out.
     while read -r line; do
-        AIO_FAULT=${line%%: *} program "$1" demo.txt
-        same "with $line" "status $status, $stderr" \
-            "status 1, $1: ${line#*: }"
+        AIO_FAULT=${line%%: *} EXPECT="$1: ${line#*: }" begin "$1" demo.txt
+    done
+    while next; do
+        same "with $fault" "status $status, $stderr" "status 1, $expect"
     done
 }
 
@@ -220,13 +223,16 @@ programs=("${writers[@]}" one-queue-per-descriptor)
     local name
 
     for name in "${programs[@]}"; do
+        # All is written but the last.
+        AIO_FAULT='fflush@*=ENOSPC' begin "$name" "$name.txt"
         status=0
         stderr=$("$root/tests/helpers/within" 60 "$root/$chapter/$name" \
             "$name.txt" 2>&1 >/dev/full 3>&-) || status=$?
         same "status of $name" "$status" 1
         assert_error "$name: standard output: No space left on device"
-        # All is written but the last.
-        AIO_FAULT='fflush@*=ENOSPC' program -1 "$name" "$name.txt"
+    done
+    while next; do
+        assert_status 1
         assert_error "$name: standard output: No space left on device"
     done
 }
@@ -368,9 +374,12 @@ END
         done <"$name.log"
         same "$name: descriptors closed" "$closed" "$opened"
         for ((call = 1; call <= closed; call++)); do
-            AIO_FAULT="close@$call=EIO" program -1 "$name" "$name.txt"
-            assert_error "$name: close *: $eio"
+            AIO_FAULT="close@$call=EIO" begin "$name" "$name.txt"
         done
+    done
+    while next; do
+        assert_status 1
+        assert_error "$name: close *: $eio"
     done
 }
 

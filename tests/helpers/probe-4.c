@@ -571,8 +571,9 @@ static void disk(void)
     printf("write at the end: %lld\n",
            request(IOCB_CMD_PWRITE, fd, data, BLOCK, size));
     printf("FDSYNC: %lld\n", request(IOCB_CMD_FDSYNC, fd, NULL, 0, 0));
-    for (int i = 0; i < 20; i++) {
-        submit(&iocb, IOCB_CMD_PWRITE, fd, data, BLOCK, (long long)i * BLOCK);
+    for (int i = 0; i < 5000 && !later; i++) {
+        submit(&iocb, IOCB_CMD_PWRITE, fd, data, BLOCK,
+               (long long)(i % 20) * BLOCK);
         later += ring[2] == ring[3];
         reap();
     }
