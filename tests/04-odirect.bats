@@ -1,6 +1,7 @@
 # Past the page cache: odirect, misaligned, is-it-async, queue-depth, and
 # what the kernel does with O_DIRECT.
 # seconds: 4
+# halves: [a-n]
 
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
 load helpers/common

@@ -1,6 +1,7 @@
 # Vectors, the mapped ring, and the copy that brings all together: vectored,
 # ring-reap, aio-copy, and what io_submit does with iovec arrays.
 # seconds: 14
+# halves: [a-e]
 #
 # shellcheck disable=SC2001,SC2154 # sed where a pattern needs it; from bats
 

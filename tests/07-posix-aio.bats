@@ -3,6 +3,7 @@
 # glibc and musl differ, what is expected is that of the one that the programs
 # were built with.
 # seconds: 11
+# halves: [a-e]
 
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154 # bats and helpers set these
 load helpers/common
