@@ -419,7 +419,7 @@ int main(void) { creat("../../../../begun", 0666); for (;;) pause(); }' \
     cp "$root"/tests/helpers/*.so class/tests/helpers
     answer 1.2 class
     run -0 make -s -C class -o all exercise-1.2
-    assert_output '1.2 twice: solved'
+    assert_output $'1.2 twice: solved\nNext: make exercise-1.3'
     [[ -x class/01-setup-destroy/exercises/2-twice ]]
     answer 1.2 class 's/== -1/== 1/'
     run -2 make -s -C class -o all exercise-1.2 HINT=2
