@@ -106,10 +106,12 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
 static void wait_for(const struct aiocb *aiocb)
 {
     const struct aiocb *const list[1] = { aiocb };
-    const struct timespec limit = { 10, 0 }; /* seconds */
+    const struct timespec limit = { 10, 0 }; /* anew after each signal, */
+    const time_t end = time(NULL) + 10;      /* but not for ever */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 &&
+            (errno != EINTR || time(NULL) > end))
             err(1, "aio_suspend");
 }
 
@@ -132,10 +134,7 @@ static void cancel(const char *what, int fd, struct aiocb *aiocb)
                                        : "AIO_ALLDONE");
 }
 
-/*
- * How a request stands. Its aio_return() counts only when it is done. Both
- * libraries answer it again and again; POSIX promises one answer only.
- */
+/* How a request stands. POSIX promises one answer of aio_return() only. */
 static void show(int request)
 {
     int error = aio_error(&aiocbs[request]);

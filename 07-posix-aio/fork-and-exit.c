@@ -75,14 +75,16 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
     };
 }
 
-/* Is it done, in a second? */
+/* Is it done, in a second, or two if signals come? */
 static int is_done(const struct aiocb *aiocb, const char *call,
                    const char *path)
 {
     const struct aiocb *const list[1] = { aiocb };
     const struct timespec second = { 1, 0 };
+    const time_t end = time(NULL) + second.tv_sec;
 
-    while (aio_suspend(list, 1, &second) == -1 && errno == EINTR)
+    while (aio_suspend(list, 1, &second) == -1 && errno == EINTR &&
+           time(NULL) <= end)
         continue;
     errno = aio_error(aiocb);
     if (errno != 0 && errno != EINPROGRESS)

@@ -72,10 +72,12 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
 static void wait_for(const struct aiocb *aiocb)
 {
     const struct aiocb *const list[1] = { aiocb };
-    const struct timespec limit = { 10, 0 }; /* seconds */
+    const struct timespec limit = { 10, 0 }; /* anew after each signal, */
+    const time_t end = time(NULL) + 10;      /* but not for ever */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 &&
+            (errno != EINTR || time(NULL) > end))
             err(1, "aio_suspend");
 }
 

@@ -30,6 +30,7 @@ static struct aiocb aiocbs[REQUESTS], nop = { .aio_lio_opcode = LIO_NOP };
 static struct aiocb *all[ENTRIES] = { &aiocbs[0], NULL, &aiocbs[1], &nop,
                                       &aiocbs[2] };
 static const struct timespec limit = { 10, 0 }; /* seconds, for each wait */
+static time_t end; /* of all waits: a signal may begin one anew */
 static const char *path;
 
 static void prepare_all(int fd, int letter), wait_for_signal(sigset_t *set);
@@ -48,6 +49,7 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    end = time(NULL) + limit.tv_sec;
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
@@ -124,16 +126,12 @@ static int listio_wait(struct aiocb *const list[], int nent)
     return error;
 }
 
-/*
- * Sleeps until the list's signal comes, but not for ever: one that is lost
- * leaves no trace. si_code tells it from others of that number.
- */
+/* Sleeps until the list's signal comes, but not for ever: it may be lost. */
 static void wait_for_signal(sigset_t *set)
 {
-    const time_t end = time(NULL) + limit.tv_sec;
     siginfo_t info = { .si_code = SI_USER };
 
-    while (info.si_code != SI_ASYNCIO) {
+    while (info.si_code != SI_ASYNCIO) { /* another's, of that number */
         if (sigtimedwait(set, &info, &limit) == -1 && errno != EINTR)
             err(1, "sigtimedwait");
         if (time(NULL) > end)
@@ -151,13 +149,13 @@ static void show(const char *what, int error, int bad)
     printf("%s: %s\n", what, error == 0 ? "all are done" : strerror(error));
     for (int i = 0; i < REQUESTS; i++) {
         const struct aiocb *const list[1] = { &aiocbs[i] };
-        ssize_t n;
 
         while (aio_error(&aiocbs[i]) == EINPROGRESS) /* after EAGAIN */
-            if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+            if (aio_suspend(list, 1, &limit) == -1 &&
+                (errno != EINTR || time(NULL) > end))
                 err(1, "aio_suspend");
         errno = aio_error(&aiocbs[i]);
-        n = aio_return(&aiocbs[i]);
+        ssize_t n = aio_return(&aiocbs[i]);
         if (bad == 0 && errno != 0)
             err(1, "LIO_WRITE %s", path);
         if (bad == 0 && n != BLOCK) {
@@ -169,6 +167,8 @@ static void show(const char *what, int error, int bad)
         else
             printf("  request %d: %zd bytes\n", i, n);
     }
+    if (error != 0 && bad == 0) /* and no request says why */
+        errx(1, "lio_listio: %s", strerror(error));
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */

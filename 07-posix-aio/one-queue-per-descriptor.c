@@ -134,11 +134,13 @@ static void begin(struct aiocb *aiocb, int op, int fd, char *letter)
 /* Waits for the end of a request, which is due: ten seconds at most. */
 static void finish(struct aiocb *aiocb, const char *call)
 {
-    const struct timespec limit = { 10, 0 }; /* seconds */
     const struct aiocb *const list[1] = { aiocb };
+    const struct timespec limit = { 10, 0 }; /* anew after each signal, */
+    const time_t end = time(NULL) + 10;      /* but not for ever */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 &&
+            (errno != EINTR || time(NULL) > end))
             err(1, "aio_suspend");
     errno = aio_error(aiocb);
     if (errno == 0 && aio_return(aiocb) != 1)

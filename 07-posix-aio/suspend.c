@@ -76,8 +76,7 @@ int main(int argc, char **argv)
     suspend("only the pipe, 10 ms", list, &soon);
     suspend("only the pipe, 0 ms", list, &none);
 
-    /* A signal ends the wait, but not if it comes just ahead of it: so the
-     * timer ticks on until one comes in time. */
+    /* A timer that ticks on: one signal may come just ahead of the wait. */
     if (sigaction(SIGALRM, &action, NULL) == -1)
         err(1, "sigaction");
     if (setitimer(ITIMER_REAL, &each_ms, NULL) == -1)
@@ -126,11 +125,12 @@ static void prepare(struct aiocb *aiocb, int fd, void *data, size_t nbytes,
 static void suspend(const char *what, const struct aiocb *const list[],
                     const struct timespec *timeout)
 {
+    const time_t end = time(NULL) + limit.tv_sec;
     int error;
 
     do
         error = aio_suspend(list, 3, timeout) == -1 ? errno : 0;
-    while (error == EINTR && timeout == &limit);
+    while (error == EINTR && timeout == &limit && time(NULL) <= end);
     if (error != 0 &&
         (timeout == &limit || (error != EAGAIN && error != EINTR)))
         err(1, "aio_suspend");

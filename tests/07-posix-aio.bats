@@ -302,6 +302,7 @@ END
     faults listio <<END
 pthread_sigmask@1=EINVAL: pthread_sigmask: Invalid argument
 lio_listio@1=EAGAIN: lio_listio: Resource temporarily unavailable
+lio_listio@1=after=EIO: lio_listio: $eio
 pthread_sigmask@2=EINVAL: pthread_sigmask: Invalid argument
 aio_error@*=ENOSPC: LIO_WRITE demo.txt: No space left on device
 sigprocmask@1=EINVAL: sigprocmask: Invalid argument
@@ -396,6 +397,35 @@ END
     done
     AIO_FAULT="aio_suspend@1=EINTR" program -0 suspend suspend.txt
     assert_line "pipe, NULL or FILE: 0"
+}
+
+# For these the time begins in 1970: ten seconds are over long since.
+@test "a wait in aio_suspend ends, however many signals interrupt it" {
+    local name solution
+    local again='aio_error@1+=EINPROGRESS aio_suspend@1+=EINTR'
+
+    for name in posix-aio suspend listio cancel fsync \
+        one-queue-per-descriptor; do
+        AIO_FAULT="time@1=EINVAL $again" begin "$name" "$name.txt"
+    done
+    while next; do
+        assert_status 1
+        assert_error "$name: aio_suspend: Interrupted system call"
+    done
+    AIO_FAULT="time@1=EINVAL time@3=EINVAL time@5=EINVAL $again" \
+        program -0 fork-and-exit demo.txt
+    assert_line "POSIX, a write of the parent: not done"
+
+    for solution in '2-perror demo.txt' '5-fork demo.txt copy.txt'; do
+        name=${solution%% *}
+        # shellcheck disable=SC2086 # several words
+        $build "$root/$chapter/solutions/$name.c" -o "$name" -pthread -lrt
+        # shellcheck disable=SC2086 # several words
+        AIO_FAULT="time@1=EINVAL $again" ended 30 \
+            LD_PRELOAD="$root/tests/helpers/fault.so" ./$solution
+        same "status of $name" "$status" 1
+        assert_error "$name: aio_suspend: Interrupted system call"
+    done
 }
 
 @test "a wait for a notification goes on when a signal interrupts it" {

@@ -11,7 +11,7 @@
  * Output: As it is: "reading FILE", a line "at OFFSET: N bytes" for each
  *         block, "end of file: N bytes". When a read fails, or cannot be
  *         started, status 1 and "3-handler: aio_read FILE: reason".
- * Read:   07-posix-aio/README.md, line 386 (A signal for each completion: must
+ * Read:   07-posix-aio/README.md, line 388 (A signal for each completion: must
  *         there be a handler?);
  *         07-posix-aio/signal.c;
  *         man 7 signal-safety

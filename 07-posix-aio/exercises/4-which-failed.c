@@ -12,7 +12,7 @@
  *         lio_listio: reason" with the reason of EIO. If lio_listio() itself
  *         failed (by another error than EIO), that only, and no line.
  * Try:    mkdir folder; ./4-which-failed 4-which-failed.c folder
- * Read:   07-posix-aio/README.md, line 461 (Is a list of requests one system
+ * Read:   07-posix-aio/README.md, line 463 (Is a list of requests one system
  *         call?);
  *         07-posix-aio/listio.c
  * Check:  make exercise-7.4

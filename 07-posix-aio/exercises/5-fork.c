@@ -15,7 +15,7 @@
  *         0. If anything fails, in whichever process: status 1, and one line
  *         "5-fork: CALL FILE: reason", as ever ("5-fork: fork: reason").
  * Try:    mkfifo pipe; (sleep 1; echo 12345) >pipe & ./5-fork pipe demo.txt
- * Read:   07-posix-aio/README.md, line 743 (What becomes of requests in a
+ * Read:   07-posix-aio/README.md, line 745 (What becomes of requests in a
  *         child, and at exit?);
  *         07-posix-aio/fork-and-exit.c
  * Check:  make exercise-7.5
@@ -104,10 +104,12 @@ static void write_copy(ssize_t length)
 static ssize_t finish(struct aiocb *aiocb, const char *call, const char *file)
 {
     const struct aiocb *const list[1] = { aiocb };
-    const struct timespec limit = { 3, 0 }; /* seconds */
+    const struct timespec limit = { 3, 0 }; /* anew after each signal, */
+    const time_t end = time(NULL) + 3;      /* but not for ever */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 &&
+            (errno != EINTR || time(NULL) > end))
             err(1, "aio_suspend");
     errno = aio_error(aiocb);
     if (errno != 0)

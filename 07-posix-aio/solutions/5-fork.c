@@ -88,10 +88,12 @@ static void write_copy(ssize_t length)
 static ssize_t finish(struct aiocb *aiocb, const char *file)
 {
     const struct aiocb *const list[1] = { aiocb };
-    const struct timespec limit = { 3, 0 }; /* seconds */
+    const struct timespec limit = { 3, 0 }; /* anew after each signal, */
+    const time_t end = time(NULL) + 3;      /* but not for ever */
 
     while (aio_error(aiocb) == EINPROGRESS)
-        if (aio_suspend(list, 1, &limit) == -1 && errno != EINTR)
+        if (aio_suspend(list, 1, &limit) == -1 &&
+            (errno != EINTR || time(NULL) > end))
             err(1, "aio_suspend");
     errno = aio_error(aiocb);
     if (errno != 0)
