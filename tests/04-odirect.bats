@@ -444,7 +444,7 @@ io_getevents calls: N"
     statx_speaks
     for it in would-it-wait beside-the-cache; do
         AIO_DIOALIGN='0 0' program -0 "$it" demo
-        assert_output 'O_DIRECT: not on this filesystem'
+        assert_output 'O_DIRECT: not with this file'
     done
 }
 
@@ -516,6 +516,18 @@ io_getevents calls: N"
         same status "$status" 1
         assert_error 'odirect: fallocate demo: File too large'
     done
+}
+
+@test "a size limit with room for the file, and none for padding: odirect writes it" {
+    [[ $ahead ]] || return 0
+    ended 60 prlimit --fsize=200001 "$root/$chapter/odirect" demo 200001
+    same status "$status" 0
+    odirect_wrote demo 200001
+    ((offset == 1)) ||
+        assert_line 'no room for padding: going on through the page cache'
+    ended 60 prlimit --fsize=200000 "$root/$chapter/odirect" demo 200001
+    same status "$status" 1
+    assert_error 'odirect: fallocate demo: File too large'
 }
 
 @test "on a full disk odirect and queue-depth say so" {
@@ -1386,7 +1398,7 @@ waits() {
 
 @test "would-it-wait says so where O_DIRECT or the flag is not taken" {
     AIO_FAULT='open:direct@1=EINVAL' program -0 would-it-wait demo
-    assert_output 'O_DIRECT: not on this filesystem'
+    assert_output 'O_DIRECT: not with this file'
     AIO_FAULT='io_submit@1=EOPNOTSUPP' program would-it-wait demo
     [[ ! $direct ]] || assert_line \
         'buffered write  *cannot be asked: *upported'
@@ -1439,7 +1451,7 @@ fsync: $eio"
 
 @test "beside-the-cache says so where there is no O_DIRECT, or nothing lost" {
     AIO_FAULT='open:direct@1=EINVAL' program -0 beside-the-cache demo
-    assert_output 'O_DIRECT: not on this filesystem'
+    assert_output 'O_DIRECT: not with this file'
     on_tmpfs beside-the-cache demo
     same status "$status" 0
     [[ $output == 'O_DIRECT: not on'* ]] ||
@@ -1483,7 +1495,7 @@ fsync: $eio"
 
 @test "torn-write says so where there is no O_DIRECT, or no such statx" {
     AIO_FAULT='open:direct@1=EINVAL' program -0 torn-write demo
-    assert_output 'O_DIRECT: not on this filesystem'
+    assert_output 'O_DIRECT: not with this file'
     [[ $direct ]] || return 0
     AIO_FAULT='statx@*=ENOSYS' program -0 torn-write demo
     assert_line 'promised never to be torn: nothing'

@@ -293,6 +293,16 @@ io_destroy"
     (($(value missed) > 50))
 }
 
+@test "a loop whose timer has told of silence does not wait for ever, either" {
+    sed 's|10000 /. ms|50 /* ms|' \
+        "$root/$chapter/solutions/3-timer.c" >3-timer.c
+    # shellcheck disable=SC2086 # several words each
+    ${CC:-cc} ${CPPFLAGS-} ${CFLAGS-} -o 3-timer 3-timer.c
+    AIO_FAULT='io_getevents@*=short=0' run -1 --separate-stderr timeout 10 env \
+        LD_PRELOAD="$root/tests/helpers/fault.so" ./3-timer demo
+    assert_error "3-timer: epoll_wait: $("$probe" reason ETIMEDOUT)"
+}
+
 @test "the timer counts the ticks that a loop missed while it was held up" {
     AIO_WATCH_AT='1 sleep 0.1' ended 60 \
         LD_PRELOAD="$root/tests/helpers/fault.so" \
@@ -339,6 +349,15 @@ io_destroy"
         same status "$status" 1
         assert_error "eventfd: fallocate demo: $efbig"
     done
+}
+
+@test "a size limit with room for the file, and none for padding: eventfd writes it" {
+    command -v prlimit >/dev/null || skip "no prlimit"
+    ended 60 prlimit --fsize=200001 "$root/$chapter/eventfd" demo 200001
+    [[ $output != *'space ahead: not on this'* ]] ||
+        skip "no space ahead on this filesystem"
+    same status "$status" 0
+    assert_written demo 200001
 }
 
 @test "with descriptors 0 to 2 closed eventfd writes its blocks and no more" {

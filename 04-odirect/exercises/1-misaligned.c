@@ -12,8 +12,8 @@
  * Output: "written: 16384 bytes", status 0. If an event brings an error, or
  *         less than was to be written, status 1 and "1-misaligned:
  *         IOCB_CMD_PWRITE FILE: reason".
- * Read:   04-odirect/README.md, line 298 (What can go wrong);
- *         04-odirect/README.md, line 347 (A program prints "write missed bytes
+ * Read:   04-odirect/README.md, line 304 (What can go wrong);
+ *         04-odirect/README.md, line 353 (A program prints "write missed bytes
  *         expect 1024 got 0". What is wrong?);
  *         04-odirect/misaligned.c
  * Check:  make exercise-4.1

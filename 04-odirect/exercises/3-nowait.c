@@ -19,7 +19,7 @@
  *         the request without the flag: status 1, and "3-nowait:
  *         IOCB_CMD_PREAD FILE: reason" (event) or "3-nowait: io_submit:
  *         reason". EAGAIN of io_submit() is no answer: that is an error.
- * Read:   04-odirect/README.md, line 521 (Which requests would wait, and for
+ * Read:   04-odirect/README.md, line 527 (Which requests would wait, and for
  *         what?);
  *         04-odirect/would-it-wait.c
  * Check:  make exercise-4.3

@@ -16,8 +16,8 @@
  *         because there is no room: status 1 and "4-ahead: CALL FILE: reason";
  *         nothing is done to the file then.
  * Try:    strace -T ./4-ahead demo.dat <4-ahead.c
- * Read:   04-odirect/README.md, line 832 (Which O_DIRECT write waits?);
- *         04-odirect/README.md, line 442 (io_submit has returned. Who has done
+ * Read:   04-odirect/README.md, line 838 (Which O_DIRECT write waits?);
+ *         04-odirect/README.md, line 448 (io_submit has returned. Who has done
  *         the work?);
  *         man 2 fallocate
  * Check:  make exercise-4.4

@@ -150,14 +150,14 @@ static void send_all(int fd, long nr)
     }
 }
 
-/* Waits, and returns the bits of what is ready. The timer is the limit. */
+/* Waits, and returns the bits of what is ready. Ten seconds are too long. */
 static int wait_for_any(int epoll)
 {
     struct epoll_event told[4]; /* room for one more than there are */
     int n, ready = 0;
 
     do
-        n = epoll_wait(epoll, told, 4, -1);
+        n = epoll_wait(epoll, told, 4, 10000 /* ms */);
     while (n == -1 && errno == EINTR);
     if (n == 0)
         errno = ETIMEDOUT;
