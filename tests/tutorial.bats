@@ -95,14 +95,16 @@ this_page_is_true() {
     BEGIN {
         print "#include <linux/aio_abi.h>"
         print "#include <stddef.h>"
+        print "enum { BIG = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ };"
     }
     /^## Appendix/ { appendix = $3 }
     appendix != "B:" { next }
     /^\*\*`struct / { type = $3 }
     /^\*\*The ring/ { exit }
     $4 ~ /^[a-z]/ && $2 ~ /^[0-9]+$/ && $3 ~ /^[0-9]+$/ {
-        print "_Static_assert(offsetof(struct " type ", " $4 ") == " $2 \
-            " && sizeof(((struct " type " *)0)->" $4 ") == " $3 ", \"\");"
+        print "_Static_assert(offsetof(struct " type ", " $4 ") == (" $2 \
+            (/\(1\)/ ? " ^ BIG * 4" : "") ") && " \
+            "sizeof(((struct " type " *)0)->" $4 ") == " $3 ", \"\");"
     }
     $3 ~ /^IOCB_CMD_/ { print "_Static_assert(" $3 " == " $2 ", \"\");" }
     ' "$root/TUTORIAL.md" >tables.c
