@@ -231,14 +231,19 @@ static long run(aio_context_t ctx, enum way way, int fd, int opcode)
     return calls;
 }
 
-/* Past the page cache, unless statx() says that FILE can't be used so. */
+/*
+ * Past the page cache, unless statx() says that FILE can't be used so, or that
+ * BLOCK is no multiple of the alignment.
+ */
 static int go_direct(int fd)
 {
 #ifdef STATX_DIOALIGN /* headers since then */
     struct statx stx = { 0 };
 
     if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0)
+        (stx.stx_mask & STATX_DIOALIGN) &&
+        (stx.stx_dio_mem_align == 0 || BLOCK % stx.stx_dio_mem_align != 0 ||
+         BLOCK % stx.stx_dio_offset_align != 0))
         return 0;
 #endif
     return fcntl(fd, F_SETFL, O_DIRECT) == 0;

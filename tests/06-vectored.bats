@@ -375,6 +375,18 @@ reads, the ring alone: 0 calls"
     assert_line "$(LD_PRELOAD=$root/tests/helpers/fault.so direct demo)"
 }
 
+@test "ring-reap passes the page cache only if 16384 fits the alignment" {
+    local rules
+
+    [[ $(direct "$BATS_FILE_TMPDIR/records") == *yes ]] || skip "no O_DIRECT"
+    AIO_DIOALIGN='4 16384' program -0 ring-reap demo
+    assert_line 'O_DIRECT: yes'
+    for rules in '4 32768' '32768 512' '12288 512'; do
+        AIO_DIOALIGN=$rules program -0 ring-reap demo
+        assert_line 'O_DIRECT: not here, going on through the page cache'
+    done
+}
+
 @test "ring-reap without O_DIRECT: reads cost no system call either" {
     umask 0
     AIO_FAULT='fcntl@1=EINVAL' program -0 ring-reap demo
