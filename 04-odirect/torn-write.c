@@ -8,7 +8,7 @@
  *
  * Build:  cc -o torn-write torn-write.c
  * Usage:  ./torn-write FILE
- * Needs:  Linux 6.11 for disks, 6.13 for files on xfs and ext4
+ * Needs:  Linux 6.13, and xfs or ext4; on others all is refused
  * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE

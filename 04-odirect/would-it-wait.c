@@ -9,7 +9,7 @@
  *
  * Build:  cc -o would-it-wait would-it-wait.c
  * Usage:  ./would-it-wait FILE
- * Needs:  Linux 4.13, and a filesystem that takes the flag
+ * Needs:  Linux 4.14, and a filesystem that takes the flag
  * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE

@@ -26,7 +26,7 @@
  *
  * Build:  cc -o 3-nowait 3-nowait.c
  * Usage:  ./3-nowait FILE BLOCK...
- * Needs:  Linux 4.13 (RWF_NOWAIT)
+ * Needs:  Linux 4.14 (RWF_NOWAIT)
  * SPDX-License-Identifier: MIT-0
  */
 #define _GNU_SOURCE
