@@ -376,8 +376,9 @@ EINVAL"
 missing: 0"
 }
 
-@test "io_destroy unmaps the ring first, and only then waits" {
-    fact destroy_unmaps "unmapped before io_destroy returned: yes"
+@test "io_destroy unmaps the ring first; another gets EINVAL while it waits" {
+    fact destroy_unmaps \
+        "unmapped, and unknown to another, before io_destroy returned: yes"
 }
 
 @test "io_destroy takes the context off aio-nr first, and only then waits" {
