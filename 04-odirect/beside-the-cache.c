@@ -189,7 +189,7 @@ static void open_twice(void)
         err(1, "open %s", path);
     direct = open_direct(O_RDWR);
     if (direct == -1 && errno == EINVAL) {
-        printf("O_DIRECT: not on this filesystem\n");
+        printf("O_DIRECT: not with this file\n");
         exit(EXIT_SUCCESS);
     }
     if (direct == -1)

@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     path = argv[1];
     fd = create(O_RDWR | O_DIRECT);
     if (fd == -1 && errno == EINVAL) {
-        printf("O_DIRECT: not on this filesystem\n");
+        printf("O_DIRECT: not with this file\n");
         return EXIT_SUCCESS;
     }
     if (fd == -1)

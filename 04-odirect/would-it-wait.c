@@ -59,7 +59,7 @@ int main(int argc, char **argv)
         err(1, "open %s", path);
     direct = open_direct(O_RDWR);
     if (direct == -1 && errno == EINVAL) {
-        printf("O_DIRECT: not on this filesystem\n");
+        printf("O_DIRECT: not with this file\n");
         return EXIT_SUCCESS;
     }
     if (direct == -1)
