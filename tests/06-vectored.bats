@@ -302,8 +302,10 @@ one, bad in its second page: res EFAULT"
     answers no-address $'EFAULT\nEFAULT'
 }
 
-@test "a negative length is EINVAL; one request moves 2147479552 bytes at most" {
-    answers lengths $'EINVAL\nres 2147479552\nres 2147479552'
+@test "a negative length is EINVAL; one request moves the pages below 2^31" {
+    local most=$(((1 << 31) - $(getconf PAGE_SIZE)))
+
+    answers lengths $'EINVAL\nres '"$most"$'\nres '"$most"
 }
 
 @test "a buffer that the kernel can't hold on to: no O_DIRECT, but the page cache" {
