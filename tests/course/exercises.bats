@@ -223,6 +223,7 @@ END
     answer 1.1 mine
     exercise --from mine 1.1
     [[ $status == 0 && ${lines[0]} == '1.1 first-context: solved' ]]
+    assert_line 'Notice: errno is kept *'
     assert_line 'Compare: diff 01-setup-destroy/exercises/1-first-context.c *'
     [[ ${lines[-1]} == 'Next: make exercise-1.2' ]]
 }
@@ -266,6 +267,41 @@ END
         run make -s -C "$root/$folder" -n -o all exercises-1
         assert_line '*tests/tools/exercise 1'
     done
+}
+
+@test "the hint is the one for what has gone wrong; HINT=1 shows the first" {
+    answer 1.1 mine 's/io_destroy(ctx) == -1/io_destroy(ctx) == 1/'
+    exercise --from mine 1.1
+    assert_line 'The context cannot be destroyed:'
+    assert_line 'Hint 2: Both calls return -1 *'
+    assert_line '(Another hint: make exercise-1.1 HINT=3)'
+    HINT=1 exercise --from mine 1.1
+    assert_line 'Hint 1: Copy the wrappers *'
+    answer 1.2 mine 's/io_setup(8, &ctx) == -1/io_setup(8, \&ctx) == 1/'
+    exercise --from mine 1.2
+    assert_line 'No context is left in the second round:'
+    [[ ${lines[-1]} == '(A hint: make exercise-1.2 HINT=1)' ]]
+}
+
+@test "where calls or requests are judged, the command shows each of them" {
+    answer 1.2 mine 's/if (io_destroy/if (round == 1 \&\& io_destroy/'
+    exercise --from mine 1.2
+    assert_line '    AIO_TRACE=/dev/stderr LD_PRELOAD=tests/helpers/fault.so *'
+    assert_line 'expected: calls of io_destroy: 2'
+    answer 2.3 mine 's/= IOCB_CMD_FDSYNC/= IOCB_CMD_FSYNC/'
+    exercise --from mine 2.3
+    assert_line '    AIO_TRACE=/dev/stderr LD_PRELOAD=tests/helpers/fault.so *'
+    assert_line '    submit FSYNC:0:0'
+    assert_line '    fsync .'
+}
+
+@test "a fault of io_getevents meets io_pgetevents, too, and the command says so" {
+    answer 2.1 mine '
+        s/SYS_io_getevents\(.*\) timeout/SYS_io_pgetevents\1 timeout, NULL/
+        s/errno = -event.res/errno = event.res/'
+    exercise --from mine 2.1
+    assert_line "    AIO_FAULT='io_pgetevents@1=res=-ENODEV' *"
+    assert_line '    1-read-one: *'
 }
 
 @test "what the compiler says is shown as it is" {
@@ -319,6 +355,7 @@ int main(void) { while (write(1, text, sizeof(text)) > 0); }' \
         'stopped: it had written 64 MiB'
     hangs 'int main(void) { *(volatile int *)0 = 0; }' 'killed by SIGSEGV' \
         'cc -g -fsanitize=address,undefined *2-twice.c'
+    [[ $output != *'Segmentation fault'* ]]
 }
 
 @test "a class is marked with a line of TAP for each exercise" {

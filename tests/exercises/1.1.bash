@@ -15,13 +15,13 @@ check() {
     expect_calls io_setup 1
     expect_calls io_destroy 1
 
-    situation 'No events at all, which the kernel refuses:'
+    situation 'No events at all, which the kernel refuses:' 2
     run 0
     expect_error 'io_setup: Invalid argument'
     expect_output ''
 
     # Somebody else has a context meanwhile: so aio-nr is not 0.
-    situation 'More events than are left in the system:'
+    situation 'More events than are left in the system:' 3
     max=$(cat /proc/sys/fs/aio-max-nr)
     exec {held}< <("$root/tests/helpers/probe-call" hold "$n" 2>/dev/null)
     read -r -u "$held" _
@@ -44,23 +44,26 @@ check() {
     aio-nr A and 77 more are over aio-max-nr $max
 with the number in /proc/sys/fs/aio-nr instead of A"
 
-    situation 'The context cannot be destroyed:'
+    situation 'The context cannot be destroyed:' 2
     AIO_FAULT='io_destroy@1=EINVAL' run 8
     expect_error 'io_destroy: Invalid argument'
     expect_output 'context for 8 events: made'
 }
 
 hints=(
-    'Copy the wrappers io_setup() and io_destroy() from ../setup-destroy.c to
-where the last EDIT HERE stands, and their prototypes to the top. In main() you
-need a variable "aio_context_t ctx = 0;": its address goes to io_setup(), the
-variable itself to io_destroy().'
+    'Copy the wrappers io_setup() and io_destroy() from setup-destroy.c to where
+the last EDIT HERE stands, and their prototypes to the top. In main() you need a
+variable "aio_context_t ctx = 0;": its address goes to io_setup(), the variable
+itself to io_destroy().'
     'Both calls return -1 and set errno when they fail. err(1, "io_destroy")
 says so and ends the program.'
     'EAGAIN needs more than err(): read_number() and explain() of
-../setup-destroy.c do what the task asks for. Mind that explain() keeps errno
+setup-destroy.c do what the task asks for. Mind that explain() keeps errno
 before it calls anything else.'
 )
+notice='errno is kept before the files of /proc are read: each call may change
+it. And only EAGAIN has to do with the limit; the other errors have a line of
+their own, or none.'
 
 wrong=(
     'both numbers, but swapped|
@@ -69,7 +72,7 @@ wrong=(
         /    printf("context for/d
         s/    if (io_setup(/    printf("context for %u events: made\\n", \
             nr_events);\n&/'
-    'never destroyed|
+    'never destroyed @as-it-is|
         s/if (io_destroy(ctx) == -1)/if (0)/'
     'numbers are made up|
         s/nr, nr_events, max_nr,/0L, nr_events, max_nr,/'

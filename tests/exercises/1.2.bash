@@ -19,16 +19,16 @@ check() {
     expect_calls io_setup 5
     expect_calls io_destroy 5
 
-    situation 'No context is left in the second round:'
+    situation 'No context is left in the second round:' 0
     AIO_FAULT='io_setup@2=EAGAIN' run 3
     expect_error 'io_setup: Resource temporarily unavailable'
     expect_output 'round 1: made and destroyed'
 
-    situation 'The kernel refuses what it is asked for:'
+    situation 'The kernel refuses what it is asked for:' 2
     AIO_FAULT='io_setup@1=EINVAL' run
     expect_error 'io_setup: Invalid argument'
 
-    situation 'The second context cannot be destroyed:'
+    situation 'The second context cannot be destroyed:' 0
     AIO_FAULT='io_destroy@2=EINVAL' run
     expect_error 'io_destroy: Invalid argument'
     expect_output 'round 1: made and destroyed'
@@ -40,6 +40,8 @@ printf("%lx\n", ctx).'
     'io_destroy() does not change ctx, and io_setup() wants it to be 0. Set it
 to 0 ahead of each io_setup(), or declare it inside of the loop.'
 )
+notice='the variable lives as long as its context. So nobody has to remember to
+set it to 0.'
 
 wrong=(
     'EINVAL is taken for no error|
@@ -48,7 +50,7 @@ wrong=(
         s/aio_context_t ctx = 0;/static aio_context_t ctx = 0;/
         s/if (io_setup/if (round == 1 \&\& io_setup/
         s/if (io_destroy/if (round == rounds \&\& io_destroy/'
-    'never destroyed|
+    'never destroyed @as-it-is|
         s/if (io_destroy(ctx) == -1)/if (0)/'
     'all are destroyed, but in the end|
         s/^    long rounds = 2;/&\n    static aio_context_t all[1001];/

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 name=2-res-not-res2
 chapter=02-single-write
 kind='find the bug'
@@ -15,21 +15,28 @@ check() {
 
     situation 'The disk is full, so the event brings -ENOSPC:'
     AIO_FAULT='io_getevents@1=res=-ENOSPC' run demo.txt
+    ((status == 0)) || hint 2
     expect_error 'IOCB_CMD_PWRITE demo.txt: No space left on device'
 
-    situation 'Only 5 of 27 bytes are written:'
+    situation 'Only 5 of 27 bytes are written:' 3
     AIO_FAULT='io_getevents@1=res=5' run demo.txt
     expect_error 'IOCB_CMD_PWRITE demo.txt*: I*' \
         'IOCB_CMD_PWRITE demo.txt (what you like): (the text of EIO)'
     expect_output ''
 
-    situation 'An interrupted wait goes on:'
+    situation 'None of 27 bytes is written, and there is no error either:' 3
+    AIO_FAULT='io_getevents@1=res=0' run demo.txt
+    expect_error 'IOCB_CMD_PWRITE demo.txt*: I*' \
+        'IOCB_CMD_PWRITE demo.txt (what you like): (the text of EIO)'
+    expect_output ''
+
+    situation 'An interrupted wait goes on:' 0
     AIO_FAULT='io_getevents@1=EINTR' run demo.txt short
     expect_success
     expect_output 'written: 5 bytes'
     expect_file demo.txt short
 
-    situation 'No file may get any size, so the event brings -EFBIG:'
+    situation 'No file may get any size, so the event brings -EFBIG:' 2
     file_limit=0 run demo.txt
     expect_error 'IOCB_CMD_PWRITE demo.txt: File too large'
 }
@@ -41,13 +48,17 @@ changes when the disk is full?'
 errno, which nobody has set: errno = -event.res.'
     'Two comparisons are needed: res < 0 is an error, and a res that is less
 than strlen(text) is a write that is not whole (set errno to EIO). Compare
-../single-write.c, the paragraph "Check".'
+single-write.c, the paragraph "Check".'
 )
+notice='two comparisons, two answers: a negative res is an error number, and one
+that is too small has none, so the program chooses EIO. What is printed is res.'
 
 wrong=(
+    'a write of nothing is an error without a number|
+        s/event.res < 0/event.res <= 0/'
     'res is looked at, but errno is not set|
         /errno = -event.res;/d'
-    'a short write is taken for a whole one|
+    'a short write is taken for a whole one @short|
         s/(size_t)event.res != /0 \&\& &/'
     'a short write has no errno of its own|
         s/errno = EIO;/errno = -event.res;/'

@@ -5,11 +5,14 @@ kind='find the bug'
 title='a program says only "failed": ask strace'
 reason='*tests/helpers/silent*expected: status 0*got: status 1*failed*'
 
-# started PROGRAM: runs it, so that demo.txt becomes copy, and log a note.
+# started PROGRAM: runs it, so that demo.txt becomes demo.copy.
 started() {
+    local files='demo.txt demo.copy demo.log'
+
+    # shellcheck disable=SC2086 # three
     try="$given
     $chapter/exercises/$name \\
-        ${1/#"$root/"/} demo.txt copy log" run "$1" demo.txt copy log
+        ${1/#"$root/"/} $files" run "$1" $files
 }
 
 check() {
@@ -21,42 +24,42 @@ check() {
     given 'seq 20000 >demo.txt'
     started "$silent"
     expect_success
-    expect_same copy demo.txt
-    expect_file log $'108894 bytes\n'
+    expect_same demo.copy demo.txt
+    expect_file demo.log $'108894 bytes\n'
     (($(calls io_submit) == 56)) ||
         fail 'PROGRAM makes the copy' "calls of io_submit: $(calls io_submit)"
 
-    situation 'The same again, with a shorter file:'
+    situation 'The same again, with a shorter file:' 0
     given 'seq 2000 >demo.txt'
     started "$silent"
     expect_success
-    expect_same copy demo.txt
-    expect_file log $'8893 bytes\n'
+    expect_same demo.copy demo.txt
+    expect_file demo.log $'8893 bytes\n'
 
-    situation 'A file of 1 MiB, which is just allowed:'
+    situation 'A file of 1 MiB, which is just allowed:' 3
     given 'head -c 1048576 /dev/zero >demo.txt'
     started "$silent"
     expect_success
-    expect_same copy demo.txt
+    expect_same demo.copy demo.txt
 
-    situation 'A file of 1 MiB, and one byte more:'
+    situation 'A file of 1 MiB, and one byte more:' 3
     given 'head -c 1048577 /dev/zero >demo.txt'
     started "$silent"
     [[ $status == 1 && $errors == failed ]] ||
         fail 'status 1, and on stderr: failed'
-    (($(stat -c %s copy) == 1048576)) ||
-        fail 'no file gets longer than 1 MiB' "$(stat -c %s copy) bytes"
+    (($(stat -c %s demo.copy) == 1048576)) ||
+        fail 'no file gets longer than 1 MiB' "$(stat -c %s demo.copy) bytes"
 
-    situation 'Another program, which notes something else:'
+    situation 'Another program, which notes something else:' 0
     given "seq 2000 >demo.txt
-    printf '#!/bin/sh\ncat <&3 >&4 && echo another >&5\n' >another
-    chmod +x another"
-    started ./another
+    printf '#!/bin/sh\ncat <&3 >&4 && echo another >&5\n' >demo
+    chmod +x demo"
+    started ./demo
     expect_success
-    expect_same copy demo.txt
-    expect_file log $'another\n'
+    expect_same demo.copy demo.txt
+    expect_file demo.log $'another\n'
 
-    situation 'There is no such program:'
+    situation 'There is no such program:' 0
     started ./nobody
     expect_error './nobody: No such file or directory'
 }

@@ -23,7 +23,7 @@ check() {
         fail 'the other blocks are written by requests, too' \
             "calls of pwrite: $(calls pwrite), of write: $(calls write)"
 
-    situation 'The same, on a disk that takes its time:'
+    situation 'The same, on a disk that takes its time:' 2
     AIO_FAULT='io_submit@1=short=3' late=newest watch=yes run demo.dat
     expect_success
     expect_same demo.dat expected 512
@@ -31,22 +31,23 @@ check() {
         fail 'all 8 are reaped before the next 8 are submitted' \
             "up to $(most_in_flight) in flight"
 
-    situation 'Each io_submit() takes one request; some calls are interrupted:'
+    situation 'Each io_submit() takes one; some calls are interrupted:' 2
     AIO_FAULT='io_submit@1=EINTR io_submit@4=EINTR io_submit@*=short=1
         io_getevents@2=EINTR' run demo.dat
     expect_success
     expect_output 'blocks: 20'
     expect_same demo.dat expected 512
 
-    situation 'The first takes three, because the fourth is a bad request:'
+    situation 'The first takes three, because the fourth is a bad request:' 0
     AIO_FAULT='io_submit@1=short=3 io_submit@2=EBADF' run demo.dat
     expect_error 'io_submit: Bad file descriptor'
 
-    situation 'The second call finds no room, and nothing will ever make any:'
+    situation 'The second call finds no room, and nothing will ever make any:' \
+        0
     AIO_FAULT='io_submit@2+=EAGAIN' run demo.dat
     expect_error 'io_submit: Resource temporarily unavailable'
 
-    situation 'A write fails:'
+    situation 'A write fails:' 0
     AIO_FAULT='io_getevents@1=res=-EIO' run demo.dat
     expect_error 'IOCB_CMD_PWRITE demo.dat: *'
 }
@@ -59,13 +60,15 @@ block to write is the one behind those three.'
     'done must grow by taken. The blocks that were not taken are then prepared
 again, as the first ones of the next batch.'
 )
+notice='taken is the only number to go by: it says how many events to wait for,
+and where to go on. Nobody asks why the call took fewer; the next one tells.'
 
 wrong=(
-    'waits for those, too, that were not taken|
+    'waits for those, too, that were not taken @partial|
         s/reap_all(ctx, taken)/reap_all(ctx, batch)/'
     'avoids it with one request a call|
         s/BATCH = 8,/BATCH = 1,/'
-    'submits the rest, and waits for the last part only|
+    'submits the rest, and waits for the last part only @partial|
         s/^        err(1, "io_submit");/&\
     for (int all = taken; all < batch; all += taken)\
         if ((taken = io_submit(ctx, batch - all, list + all)) == -1)\
@@ -73,9 +76,9 @@ wrong=(
         s/done += taken;/done += batch;/'
     'tries for ever where there is no room|
         s/taken == -1 && errno == EINTR/taken == -1 \&\& errno != EBADF/'
-    'takes a part for a failure|
+    'takes a part for a failure @partial|
         s/if (taken == -1)/if (taken != batch)/'
-    'gives up without a word|
+    'gives up without a word @refused|
         s/err(1, "io_submit");/exit(0);/'
 )
 right=(

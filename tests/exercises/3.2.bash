@@ -18,39 +18,40 @@ check() {
         fail '4 requests in flight at some time' "at most $(most_in_flight)"
     expect_line 'in flight: at most 4 of 4'
 
-    situation 'On a disk that takes its time, and does the newest block first:'
+    situation 'On a slow disk, which does the newest block first:' 2
     late=newest watch=yes run demo.txt 4
     expect_success
     expect_line 'lines: 20000'
+    hint 0
     expect_window 4 27
 
-    situation 'There, the oldest block first:'
+    situation 'There, the oldest block first:' 2
     late=oldest run demo.txt 4
     expect_success
     expect_line 'lines: 20000'
 
-    situation 'No room for the third request, until one of the others is done:'
+    situation 'No room for the third request, until one is done:' 0
     AIO_FAULT='io_submit@1=short=2 io_submit@2=EAGAIN' run demo.txt 4
     expect_success
     expect_line 'lines: 20000'
 
-    situation 'More places than blocks:'
+    situation 'More places than blocks:' 0
     run demo.txt 30
     expect_success
     expect_line 'in flight: at most 27 of 30'
 
-    situation 'Partial submissions, short reads, interrupted waits:'
+    situation 'Partial submissions, short reads, interrupted waits:' 2
     AIO_FAULT='io_submit@*=short=1 io_getevents@3=res=1000
         io_getevents@5=EINTR' run demo.txt 2
     expect_success
     expect_line 'lines: 20000'
     expect_line 'in flight: at most 2 of 2'
 
-    situation 'A read fails in the middle:'
+    situation 'A read fails in the middle:' 0
     AIO_FAULT='io_getevents@3=res=-EIO' run demo.txt 4
     expect_error 'IOCB_CMD_PREAD demo.txt: *'
 
-    situation 'Room for two, though four are wanted:'
+    situation 'Room for two, though four are wanted:' 0
     given 'seq 4000 >demo.txt'
     AIO_FAULT='io_submit@2=EAGAIN io_submit@4=EAGAIN io_submit@6=EAGAIN
         io_submit@8=EAGAIN io_submit@10=EAGAIN io_submit@12=EAGAIN
@@ -67,7 +68,7 @@ check() {
     expect_line 'in flight: at most 0 of 2'
 
     # (Not every filesystem has files as long as that.)
-    situation 'A file that is far longer than the memory; its first read fails:'
+    situation 'A file far longer than the memory; its first read fails:' 3
     if truncate -s 1T demo.txt 2>/dev/null; then
         given='truncate -s 1T demo.txt'
         AIO_FAULT='io_getevents@1=res=-ENODEV' run demo.txt
@@ -83,16 +84,18 @@ are free? Keep a list of them.'
     'All places are idle in the beginning. idle[--nr_idle] is the next one to
 use, and idle[nr_idle++] = request gives one back, once all of its block is
 read. Each event knows its request: aio_data.'
-    '../batch-submit.c has the same window, for writing. There, as here,
+    'batch-submit.c has the same window, for writing. There, as here,
 calloc() and io_setup() take depth, and not the number of blocks.'
 )
+notice='a place goes back to the list when its block is complete, not when an
+event comes: after a short read it is still taken. No place is tied to a block.'
 
 wrong=(
     'waits until the window is empty|
         s/; nr_idle > 0 /; nr_idle > 0 \&\& in_flight == 0/'
-    'a place is free as soon as its request is submitted|
+    'a place is free as soon as its request is submitted @late-newest|
         s/idle\[--nr_idle\]/\&window[nr_idle--, prepared % depth]/'
-    'the place is the number of those in flight|
+    'the place is the number of those in flight @late-oldest|
         s/idle\[--nr_idle\]/\&window[depth - nr_idle--]/'
     'one too many|
         s/depth = number(.*/&\n    depth++;/'
@@ -110,7 +113,7 @@ wrong=(
         s/most = in_flight;/most = depth;/'
     'it prints what could be in flight, not what was|
         s/most = in_flight;/most = depth < blocks ? depth : blocks;/'
-    'the rest of a short read is lost|
+    'the rest of a short read is lost @short|
         s/if (iocb->aio_nbytes > 0)/if (0)/'
 )
 right=(
@@ -121,4 +124,7 @@ right=(
         memmove(idle, idle + 1, nr_idle * sizeof(*idle));\n&/'
     'one event a call|s/io_getevents(ctx, min_nr, 64/io_getevents(ctx, min_nr, 1/'
     'one request a call|s/io_submit(ctx, nr_ready, ready)/io_submit(ctx, 1, ready)/'
+    'it waits by io_pgetevents|
+        s/SYS_io_getevents, ctx, min_nr, nr, events, timeout/\
+            SYS_io_pgetevents, ctx, min_nr, nr, events, timeout, NULL/'
 )

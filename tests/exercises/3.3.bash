@@ -24,20 +24,21 @@ check() {
     expect_success
     expect_same demo.dat expected 512
     expect_output 'blocks: 20'
+    hint 0
     expect_window 4 20
 
-    situation 'There, the oldest first:'
+    situation 'There, the oldest first:' 2
     late=oldest run demo.dat
     expect_success
     expect_same demo.dat expected 512
 
-    situation 'There, with one event at a time:'
+    situation 'There, with one event at a time:' 3
     AIO_FAULT='io_getevents@*=short=1 io_getevents@2=EINTR' late=newest \
         run demo.dat
     expect_success
     expect_same demo.dat expected 512
 
-    situation 'A write fails:'
+    situation 'A write fails:' 0
     AIO_FAULT='io_getevents@3=res=-EIO' run demo.dat
     expect_error 'IOCB_CMD_PWRITE demo.dat: *'
 }
@@ -52,22 +53,24 @@ longest ago: requests are done in any order.'
 brings it back, in data: from then on this buffer is free. Keep a list of the
 free ones.'
 )
+notice='one iocb is still enough, for the kernel has copied it when io_submit()
+returns. Only what it points to must wait for the event.'
 
 wrong=(
     'one request at a time|
         s/in_flight < DEPTH)/in_flight < 1)/'
     'it waits for all four|
         s/io_getevents(ctx, 1, DEPTH/io_getevents(ctx, in_flight, DEPTH/'
-    'four buffers in turn, whichever is done|
+    'four buffers in turn, whichever is done @late-newest|
         s/buffer = idle.*/buffer = submitted % DEPTH;/
         s/idle\[nr_idle++\] = events.*//'
-    'the buffer is the number of those in flight|
+    'the buffer is the number of those in flight @late-oldest|
         s/buffer = idle.*/buffer = in_flight;/
         s/idle\[nr_idle++\] = events.*//'
-    'the buffer is free when io_submit has returned|
+    'the buffer is free when io_submit has returned @late-newest|
         s/submitted++;/& idle[nr_idle++] = buffer;/
         s/idle\[nr_idle++\] = events.*//'
-    'what is wrong is mended in the end, without a request|
+    'what is wrong is mended in the end, without a request @late-newest|
         s/data\[buffer\]/data[0]/
         s/^static void reap_some/static void fill(char *data, long block);\n&/
         s/^    printf("blocks: /    for (long i = 0; i < blocks; i++) {\
@@ -75,7 +78,7 @@ wrong=(
         if (pwrite(fd, data[0], BLOCK, i * BLOCK) != BLOCK)\
             err(1, "IOCB_CMD_PWRITE %s", path);\
     }\n&/'
-    'an iocb for each, but one buffer|
+    'an iocb for each, but one buffer @late-newest|
         s/data\[buffer\]/data[0]/'
 )
 right=(

@@ -51,30 +51,30 @@ check() {
         done
     done
 
-    situation 'The third batch is refused; two are counted already:'
+    situation 'The third batch is refused; two are counted already:' 2
     AIO_FAULT='io_submit@3+=EPERM' run demo.txt
     by pread
     (($(calls pread) <= 21)) ||
-        fail 'what AIO has read is not read again: 20 calls of pread for the
+        fail 'what is counted is not read again: 20 calls of pread for the
     other 19 blocks, if each is for a block' "$(calls pread)"
 
-    situation 'Two of four requests are taken, and then no more:'
+    situation 'Two of four requests are taken, and then no more:' 2
     AIO_FAULT='io_submit@1=short=2 io_submit@2+=ENOSYS' run demo.txt
     by pread
 
-    situation 'Two events are there; the next call is refused, on a slow disk:'
+    situation 'Two events are there; then it is refused, on a slow disk:' 3
     AIO_FAULT='io_getevents@1=short=1 io_getevents@2=short=1
         io_getevents@3+=EPERM' late=newest run demo.txt
     by pread
 
-    situation 'In the second batch one event is there, and then no more:'
+    situation 'In the second batch one event is there, and then no more:' 3
     AIO_FAULT='io_getevents@1=short=1 io_getevents@2=short=1
         io_getevents@3=short=1 io_getevents@4=short=1 io_getevents@5=short=1
         io_getevents@6+=ENOSYS' run demo.txt
     by pread
 
     for call in io_submit io_getevents; do
-        situation "$call() is refused, and then pread() fails:"
+        situation "$call() is refused, and then pread() fails:" 2
         AIO_FAULT="$call@1+=EPERM pread@1=EIO" run demo.txt
         expect_error 'read demo.txt: Input/output error'
         (($(calls io_destroy) == 1)) ||
@@ -82,18 +82,18 @@ check() {
                 "calls of io_destroy: $(calls io_destroy)"
     done
 
-    situation 'Short reads and interrupted ones, by AIO and by pread():'
+    situation 'Short reads and interrupted ones, by AIO and by pread():' 0
     AIO_FAULT='io_getevents@2=res=100 io_getevents@3=EINTR io_submit@2=EINTR' \
         run demo.txt
     by AIO
     AIO_FAULT='io_setup@1=ENOSYS pread@2=short=100 pread@3=EINTR' run demo.txt
     by pread 1
 
-    situation 'EPERM comes from the file, in an event:'
+    situation 'EPERM comes from the file, in an event:' 0
     AIO_FAULT='io_getevents@2=res=-EPERM' run demo.txt
     expect_error 'read demo.txt: Operation not permitted'
 
-    situation 'Errors of another kind are errors, as before:'
+    situation 'Errors of another kind are errors, as before:' 1
     AIO_FAULT='io_setup@1=EAGAIN' run demo.txt
     expect_error 'io_setup: Resource temporarily unavailable'
     AIO_FAULT='io_submit@2=EBADF' run demo.txt
@@ -121,15 +121,15 @@ wrong=(
         s/return refused("io_getevents")/err(1, "io_getevents")/'
     'EPERM is all that a filter can say|s/ && errno != ENOSYS//'
     'whatever the error is|s/if (errno != EPERM.*/if (0)/'
-    'events that never come are taken for full blocks|
+    'events that never come are taken for full blocks @refused|
         s/return refused("io_getevents");/{ while (nr > 0) \
             res[--nr] = BLOCK; return 0; }/'
-    'it begins again, and counts twice|s/read_on(fd, at);/read_on(fd, 0);/'
+    'it begins again, and counts twice @refused|s/read_on(fd, at);/read_on(fd, 0);/'
     'it begins again, from nothing|
         s/read_on(fd, at);/lines = 0, read_on(fd, 0);/'
-    'the context is left|s/if (io_destroy(ctx) == -1)/if (by_aio \&\& \
+    'the context is left @refused|s/if (io_destroy(ctx) == -1)/if (by_aio \&\& \
         io_destroy(ctx) == -1)/'
-    'the rest is read while requests are in flight|
+    'the rest is read while requests are in flight @refused|
         s/^        if (io_destroy(ctx) == -1)/        if (!by_aio)\
             read_on(fd, at);\n&/
         s/^    if (!by_aio)$/    if (!by_aio \&\& ctx == 0)/'
@@ -139,9 +139,9 @@ wrong=(
     'AIO is never tried|s/by_aio = io_setup(BATCH, &ctx) == 0/by_aio = 0/
         s/^        refused("io_setup");/        ;/'
     'a short pread() is the end|s/at += n;/if ((at += n) % BLOCK) break;/'
-    'a refused io_submit() is the end of the file|
+    'a refused io_submit() is the end of the file @refused|
         s/return refused("io_submit");/return 0;/'
-    'a block is counted with its event|
+    'a block is counted with its event @refused|
         s/res\[event.data\] = event.res;/&\
         count(data[event.data], event.res); event.res = 0;/
         s/^        count(data\[i\], res\[i\]);//'

@@ -19,6 +19,7 @@
 # the calls made or at how faults are taken.
 #
 # shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # AIO_FAULT, in a run
 # shellcheck disable=SC2034,SC2154 # variables of the exercises and the tool
 
 # examine N.K: compiles the answer and checks it. Status 0: solved. 1: not. 2:
@@ -28,9 +29,11 @@ examine() {
 
     set +m
     trap 'echo $? >"$work/status"' EXIT
+    situation ''
     # shellcheck source=/dev/null
     source "$root/tests/exercises/$id.bash"
     compile || exit
+    [[ ! -s $scratch/$id/report ]] || echo      # warnings
     [[ -z ${EXERCISE_RECORD-} ]] || mkdir -p "$EXERCISE_RECORD/$id"/{1..30}
     cd "$work/here" || exit 1
     check || fail 'the check passes' "status $?"
@@ -52,8 +55,14 @@ compile() {
         -o "$work/$name" "$source" $libraries) || return 2
 }
 
-# situation TEXT: what the runs that follow are about, for the report.
-situation() { situation=$1; }
+# situation TEXT [N]: what the runs that follow are about, for the report. Who
+# fails here has come so far that it is hint N that helps; 0: none of them does.
+situation() {
+    situation=$1
+    hint "${2-1}"
+}
+
+hint() { echo "$1" >"$work/hint"; }
 situation=''
 
 # skip REASON: this cannot be checked on this machine or filesystem.
@@ -76,8 +85,11 @@ try_direct() {
 
 # fail EXPECTED [GOT]: the report. GOT is what the last run did, if not given;
 # if it is, and the program had something to say itself, that comes as well.
+# Where calls or requests are the matter, the command shows them.
 fail() {
     [[ -z $situation ]] || printf '%s\n' "$situation"
+    [[ "$*" != *'calls of '* && -z $watched ]] || (($# < 2)) ||
+        command=${traced:-$command}
     [[ -z $command ]] || printf '\n    %s\n\n' "$command"
     printf 'expected: %s\n' "$1"
     if (($# > 1)); then
@@ -94,7 +106,7 @@ fail() {
     fi
     exit 1
 }
-command='' status=''
+command='' traced='' watched='' status=''
 
 # stopped GOT: the report on a program that did not end by itself: what it
 # had said by then, and how to see where it was.
@@ -157,12 +169,20 @@ given=''
 #     try='COMMAND'         what the report tells the learner to run instead
 # Afterwards: $status, $output, $errors (texts), $work/out, $work/err (the
 # same as files), and the calls made for `calls`. A program that runs too
-# long, or is killed, has failed.
+# long, or is killed, has failed. A fault of io_getevents is one of
+# io_pgetevents, too: answers may wait with either.
 run() {
     local preload=tests/helpers/fault.so limit=${EXERCISE_LIMIT:-5}
     local out=$work/out err=$work/err readers='' pipe='' child tries=0 alive=''
+    local said='' fault faults=()
 
-    runs=$((runs + 1)) status=
+    read -r -d '' -a faults <<<"${AIO_FAULT-}"
+    for fault in "${faults[@]}"; do
+        [[ $fault != io_getevents@* ]] || faults+=("${fault/get/pget}")
+    done
+    runs=$((runs + 1)) status='' watched=${watch-}
+    tracing=yes explain "$@"
+    traced=$command
     explain "$@"
     : >"$work/calls"
     [[ -z ${watch-} ]] || : >"$work/watch"
@@ -186,7 +206,7 @@ run() {
     (
         exec 55>"$work/alive" <"${input:-/dev/null}" >"$out" 2>"$err"
         ulimit -f "${file_limit:-65536}" -c 0
-        export AIO_FAULT AIO_FAULT_LOG=$work/calls
+        export AIO_FAULT=${faults[*]} AIO_FAULT_LOG=$work/calls
         [[ -z ${watch-} ]] || export AIO_WATCH=$work/watch
         [[ ${watch-} != all ]] || export AIO_WATCH_MORE=1
         [[ -z ${late-} ]] || export AIO_LATE=$late
@@ -195,6 +215,7 @@ run() {
             exec ${EXERCISE_UNDER-} "$work/$name" "$@"
     ) &
     child=$!
+    exec {said}>&2 2>/dev/null  # bash names the signal that kills it
     exec {pipe}<"$work/alive"
     read -r -t "$limit" -u "$pipe" _
     (($? <= 128)) || alive=yes
@@ -205,10 +226,14 @@ run() {
     done
     # shellcheck disable=SC2086 # none or two
     [[ -z $alive ]] || kill -KILL "$child" $readers 2>/dev/null
-    { wait "$child"; } 2>/dev/null
+    wait "$child"
     status=$?
     # shellcheck disable=SC2086
-    [[ -z $readers ]] || wait $readers 2>/dev/null
+    [[ -z $readers ]] || wait $readers
+    exec 2>&"$said" {said}>&-
+    [[ $(<"$work/calls") != *io_pgetevents* ]] ||
+        command=${command//io_getevents@/io_pgetevents@} \
+            traced=${traced//io_getevents@/io_pgetevents@}
     if [[ $alive ]]; then
         stopped "stopped: it was still running after $limit seconds"
     elif ((status == 128 + 25)) && [[ -z ${file_limit-} ]]; then
@@ -227,7 +252,7 @@ run() {
 runs=0
 
 # explain [ARGUMENT...]: puts into $command what a learner types to see the
-# same as the run that follows.
+# same as the run that follows; with tracing=yes, each call of it as well.
 explain() {
     local first='' faults
 
@@ -238,7 +263,8 @@ explain() {
         ((${#first} < 42)) || first+=$'\\\n    '
     fi
     [[ -z ${late-} ]] || first+="AIO_LATE=$late "
-    [[ -z ${AIO_FAULT-}${late-} ]] ||
+    [[ -z ${tracing-} ]] || first+='AIO_TRACE=/dev/stderr '
+    [[ -z ${AIO_FAULT-}${late-}${tracing-} ]] ||
         first+='LD_PRELOAD=tests/helpers/fault.so '
     command=$chapter/exercises/$name${*:+ $*}${input:+ <$input}
     if ((${#first} + ${#command} > 70)); then
@@ -336,7 +362,7 @@ calls() {
     local call count n=0
 
     while read -r call count; do
-        [[ $call != "$1" ]] || n=$((n + count))
+        [[ ${call/pget/get} != "$1" ]] || n=$((n + count))
     done <"$work/calls"
     echo "$n"
 }
@@ -374,7 +400,8 @@ blocks() {
 # requests: what the last run with watch=yes did, in words.
 requests() {
     sed 's/ 0:/ PREAD:/g; s/ 1:/ PWRITE:/g; s/ 2:/ FSYNC:/g; s/ 3:/ FDSYNC:/g
-        s/ 5:/ POLL:/g; s/ 7:/ PREADV:/g; s/ 8:/ PWRITEV:/g' "$work/watch"
+        s/ 5:/ POLL:/g; s/ 7:/ PREADV:/g; s/ 8:/ PWRITEV:/g
+        '"s|$work/here|.|" "$work/watch"
 }
 
 # trace: the same to show, a request a line.
@@ -435,7 +462,7 @@ expect_window() {
     ((least >= $1 - 1)) ||
         fail "one event is waited for, not more, and its place is taken again
     at once: so $(($1 - 1)) or $1 are in flight" \
-            "only $least were when more were submitted"
+            "only $least were in flight when more were submitted"
 }
 
 # expect_aligned: all requests of the last run with watch=all are.
