@@ -10,7 +10,7 @@
  *         reason". If that is EAGAIN from io_setup, a second line on stderr:
  *         "aio-nr A and N more are over aio-max-nr M" with the numbers that
  *         are in /proc/sys/fs then (and any advice you like behind them).
- * Try:    ./1-first-context 4000000
+ * Try:    01-setup-destroy/exercises/1-first-context 4000000
  * Read:   01-setup-destroy/README.md, line 50 (The code that matters);
  *         01-setup-destroy/README.md, line 150 (What can go wrong);
  *         01-setup-destroy/setup-destroy.c, whose functions are yours to copy

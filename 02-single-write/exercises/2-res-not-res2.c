@@ -9,7 +9,7 @@
  *         1 and on stderr "2-res-not-res2: IOCB_CMD_PWRITE FILE: reason",
  *         with the text for that error. If only a part is written, the same
  *         with EIO as the error; what stands before ": reason" is yours.
- * Try:    (ulimit -f 0; ./2-res-not-res2 demo.txt)
+ * Try:    (ulimit -f 0; 02-single-write/exercises/2-res-not-res2 demo.txt)
  * Read:   02-single-write/README.md, line 51 (The code that matters);
  *         02-single-write/single-write.c
  * Check:  make exercise-2.2

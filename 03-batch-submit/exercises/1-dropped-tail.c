@@ -10,8 +10,9 @@
  *         on stderr "1-dropped-tail: io_submit: reason", or "1-dropped-tail:
  *         IOCB_CMD_PWRITE FILE: reason". As long as the kernel takes whole
  *         batches, it is one io_submit() for eight blocks.
- * Try:    AIO_FAULT='io_submit@1=short=3' and LD_PRELOAD, as the check says;
- *         then grep -a block demo.dat
+ * Try:    AIO_FAULT='io_submit@1=short=3' LD_PRELOAD=tests/helpers/fault.so \
+ *             03-batch-submit/exercises/1-dropped-tail demo.dat
+ *         grep -ao 'block [0-9]*' demo.dat
  * Read:   03-batch-submit/README.md, line 49 (The code that matters);
  *         03-batch-submit/README.md, line 329 (Three requests, the second is
  *         bad. What does the call return?)

@@ -11,9 +11,10 @@
  * Output: "blocks: N", status 0. If a call or a request fails: status 1, and
  *         on stderr "3-one-buffer: CALL: reason", or "3-one-buffer:
  *         IOCB_CMD_PWRITE FILE: reason".
- * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so, a disk that
- *         takes its time, and does the newest request first; then
- *         grep -a block demo.dat
+ * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so \
+ *             03-batch-submit/exercises/3-one-buffer demo.dat
+ *         grep -ao 'block [0-9]*' demo.dat
+ *         (a disk that takes its time, and does the newest request first)
  * Read:   02-single-write/README.md, line 51 (The code that matters) on what
  *         you may touch after io_submit();
  *         03-batch-submit/README.md, line 24 (The idea)

@@ -8,7 +8,7 @@
  *
  * Task:   Where io_setup(), io_submit() or io_getevents() is refused (EPERM or
  *         ENOSYS), at whatever time, go on with pread(). Each line counts once,
- *         and what AIO has read before is not read again. No context is left
+ *         and no block that is counted is read again. No context is left
  *         behind: if there is one, it is destroyed before the first pread().
  *         (What io_submit() has taken when io_getevents() is refused is in
  *         flight, and its buffers are the kernel's: whom do you wait for?)
