@@ -152,6 +152,37 @@ finds() {
     assert_line 'FOUND aio_write is refused: *'
 }
 
+# For `wrong` a signal ends the wait, and nothing else; `careful` looks at the
+# requests as well, once a second.
+@test "who waits for ever for a signal that is lost is found; signal gives up" {
+    local name text='signals are lost'
+
+    sed 's/while (told != ALL \&\& .*/while (told != ALL)/' \
+        "$root/07-posix-aio/signal.c" >wrong.c
+    sed 's/^        take();/{\
+        take();\
+        for (int i = 0; i < REQUESTS; i++)\
+            if (aio_error(\&aiocbs[i]) != EINPROGRESS)\
+                told |= 1 << i;\
+    }/' "$root/07-posix-aio/signal.c" >careful.c
+    for name in wrong careful; do
+        run ! cmp -s "$name.c" "$root/07-posix-aio/signal.c"
+        # shellcheck disable=SC2086 # several words
+        ${CC:-cc} $CPPFLAGS $CFLAGS -o "$name" "$name.c" -lrt
+    done
+    bench --file demo.txt --seconds 3 --only posix-signals-lost -- \
+        ./wrong demo.txt
+    assert_line "FOUND $text: hangs: still running after 3 seconds"
+    for name in ./careful "$root/07-posix-aio/signal"; do
+        bench --file demo.txt --only posix-signals-lost -- "$name" demo.txt
+        same "status with $name" "$status" 0
+        assert_line "ok    $text"
+    done
+    bench --file demo.txt --only posix-signals-lost -- \
+        "$root/07-posix-aio/suspend" demo.txt
+    assert_line "--    $text: it asks for none"
+}
+
 @test "what cannot be tormented gets one clear line, status 2" {
     bench --
     same status "$status" 2
