@@ -1381,16 +1381,18 @@ static void event_interrupted(void)
 /* Only the first of two pages can be read, or written to. */
 static void event_second_page(void)
 {
-    char *data = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const int page = sysconf(_SC_PAGESIZE);
+    char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *data = pages + page - 4096;
     int fd = file("", O_RDWR);
     struct iocb iocb = request(IOCB_CMD_PWRITE, fd, data, 8192);
 
-    if (data == MAP_FAILED)
+    if (pages == MAP_FAILED)
         err(1, "mmap");
     if (pwrite(fd, data, 8192, 0) != 8192)
         err(1, "write");
-    if (mprotect(data + 4096, 4096, PROT_NONE) == -1)
+    if (mprotect(pages + page, page, PROT_NONE) == -1)
         err(1, "mprotect");
     try(&iocb);
     iocb.aio_lio_opcode = IOCB_CMD_PREAD;

@@ -239,14 +239,16 @@ static void bad_buffer(char **arguments)
 {
     static const char *const places[] = { "first", "second", "third" };
     int flags = !strcmp(arguments[0], "direct") ? O_DIRECT : 0;
-    char *two = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+    const int page = sysconf(_SC_PAGESIZE);
+    char *two = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const int opcodes[] = { IOCB_CMD_PWRITEV, IOCB_CMD_PREADV };
     aio_context_t ctx = context();
     int fd = open_file(0);
 
-    if (two == MAP_FAILED || mprotect(two + PAGE, PAGE, PROT_NONE) == -1)
+    if (two == MAP_FAILED || mprotect(two + page, page, PROT_NONE) == -1)
         die("mmap");
+    two += page - PAGE; /* that is before the bad one, on all machines */
     memset(two, 'a', PAGE);
     if (write(fd, data, sizeof(data)) != sizeof(data) || fsync(fd) == -1)
         die("write");
