@@ -34,7 +34,9 @@
  * status 99. With AIO_FAULT_LOG=FILE a line `CALL COUNT` for each call that
  * was made is appended to FILE at exit. A forked child counts on from its
  * parent's numbers, and writes lines of its own if it calls exit(). What
- * libraries take from malloc() does not count.
+ * libraries take from malloc() does not count. With AIO_WATCH as well,
+ * `io_submit:cached` is how many transfers were taken by descriptors without
+ * O_DIRECT.
  *
  * A file can also be said to be elsewhere:
  *

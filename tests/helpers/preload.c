@@ -376,6 +376,7 @@ AIO(io_getevents, .kinds = SHORT | RES, .at = 2, .waits_at = 1,
 AIO(io_pgetevents, .kinds = SHORT | RES, .at = 2, .waits_at = 1,
     .make = late_events, .behind = trace_events)
 AIO(io_cancel, .make = late_cancel, .behind = trace_cancel)
+CALL(io_cached, "io_submit:cached", .kinds = UNCOUNTED)
 ONE(statx, .make = other_statx)
 CALL(io_uring_setup, "io_uring_setup", .fails = NEGATIVE)
 CALL(io_uring_enter, "io_uring_enter", .kinds = SHORT, .at = 1, .waits_at = 2)

@@ -83,7 +83,8 @@ struct made {
 /* preload.c */
 extern struct call *__start_calls[], *__stop_calls[];
 extern struct call call_open, call_open_direct, call_fcntl, call_aio_return;
-extern struct call call_io_pgetevents;
+extern struct call call_aio_error, call_lio_listio;
+extern struct call call_io_pgetevents, call_io_cached;
 long long make_it(struct made *made);
 long raw(long number, ...); /* a system call that is nobody's */
 function *find(const char *name);

@@ -359,11 +359,24 @@ void trace_before_submit(struct made *made)
     change_ring();
 }
 
+/* A transfer by a descriptor without O_DIRECT. */
+static int is_cached(const struct iocb *iocb)
+{
+    int transfers = iocb->aio_lio_opcode == IOCB_CMD_PREAD ||
+                    iocb->aio_lio_opcode == IOCB_CMD_PWRITE ||
+                    is_vectored(iocb);
+    long flags = raw(SYS_fcntl, (long)iocb->aio_fildes, (long)F_GETFL);
+
+    return transfers && !(flags & O_DIRECT);
+}
+
 void trace_submit(struct made *made)
 {
     struct iocb **list = (struct iocb **)made->args[2];
     long nr = made->args[1], n = (long)made->result;
 
+    for (long i = 0; i < n && watch_fd != -1; i++)
+        call_io_cached.count += is_cached(list[i]);
     if (trace_fd != -1) {
         note("io_submit %ld = %ld", nr, n);
         for (long i = 0; i < nr && n != -EFAULT; i++) {
