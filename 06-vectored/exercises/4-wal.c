@@ -18,15 +18,16 @@
  *         group. The log's format is yours.
  *         A crash may come at any time, also in the middle of a write: then
  *         a part of it is on the disk. What lies behind the last record
- *         can be anything: zeros, half a group, or older records. `read`
- *         prints what was durable, and perhaps more, but never a record that
- *         was not given, or twice, or behind one that is missing.
+ *         can be anything: zeros, half a group, or older ones of this log.
+ *         `read` prints what was durable, and perhaps more, but never a
+ *         record that was not given, or twice, or behind a missing one.
  * Output: write: lines "durable: N", N rising, the last one for all records.
  *         read: the records. Status 0, for a damaged log too. If anything
  *         fails, status 1, no further "durable", and "4-wal: CALL: reason"
  *         or "4-wal: CALL FILE: reason", with the CALLs IOCB_CMD_PWRITE and
  *         IOCB_CMD_FDSYNC (a short write may be continued, or is EIO). A
- *         record has up to 4000 bytes, and a rest without newline is none.
+ *         record has up to 4000 bytes with its newline, and a rest without
+ *         one is none.
  * Read:   02-single-write/README.md, line 341 (The write has completed. Pull
  *         the plug: is the data there?);
  *         04-odirect/README.md, line 792 (The power fails in the middle of a

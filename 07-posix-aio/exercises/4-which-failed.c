@@ -6,7 +6,7 @@
  * Input/output error". The call knows no more. The requests do.
  *
  * Task:   Have it tell for each file how its request ended, also when some
- *         failed.
+ *         failed: aio_error() is asked first, as ever, and then aio_return().
  * Output: For each file, in the order given, "FILE: N bytes", or "FILE:
  *         reason". If one failed, then as now: status 1, and "4-which-failed:
  *         lio_listio: reason" with the reason of EIO. If lio_listio() itself

@@ -21,8 +21,8 @@ check() {
     expect_output ''
 
     given 'seq 1000 >demo.txt'
-    situation 'The read fails, and by then errno is something else:'
-    AIO_FAULT='aio_error@*=ENOSPC' run demo.txt
+    situation 'The read fails, because the disk is full:' 2
+    AIO_FAULT='aio_error@*=ENOSPC aio_return@*=ENOSPC' run demo.txt
     expect_error 'aio_read demo.txt: No space left on device'
 }
 
@@ -34,17 +34,21 @@ errno? See the table of four ways to report errors at the end of the chapter
     'error = aio_error(&aiocb); if it is not 0: errno = error, and
 err(1, "aio_read %s", path).'
 )
+notice='aio_return() says -1 then, and leaves errno alone as well. Of the two it
+is aio_error() that knows why; and only when it no longer says EINPROGRESS is
+there anything to return.'
 
 wrong=(
     'the sign is turned round|s/errno = error;/errno = -error;/'
     'errno is left as it is|/errno = error;/d'
     'aio_return() tells the error|s/errno = error;/errno = length;/'
     'each error is the one that was tried|s/errno = error;/errno = EISDIR;/'
-    'no error is looked at|s/if (error != 0) {/if (0) {/'
+    'no error is looked at @posix-failed|s/if (error != 0) {/if (0) {/'
     'the length is that of the buffer|s/^    length = aio_return(&aiocb);/    aio_return(\&aiocb);\n    length = sizeof(data);/'
 )
 right=(
     'errx() and strerror()|s/^        errno = error;$//; s/^        err(1, "aio_read %s", path);/&/; /if (error != 0) {/,/}/s/err(1, "aio_read %s", path);/errx(1, "aio_read %s: %s", path, strerror(error));/'
     'errno takes what aio_error() returns, at once|s/^    error = aio_error(&aiocb);/    errno = error = aio_error(\&aiocb);/; s/^        errno = error;$//'
+    'aio_return() says that it failed, and aio_error() why|s/if (error != 0) {/if (length == -1) {/'
     'aio_return() after the error|s/^    length = aio_return(&aiocb);//; s/printf("read: %zd bytes\\n", length);/printf("read: %zd bytes\\n", aio_return(\&aiocb));/'
 )

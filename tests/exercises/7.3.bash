@@ -20,21 +20,23 @@ handled() {
     [[ -z $unsafe ]] ||
         fail 'no call in the handler that is not async-signal-safe' \
             "${unsafe//$'\n'/, }"
+    hint 2
     # A sanitizer puts itself between the program and these calls.
     unsafe=$(sed -n 's/^race //p' "$work/handler" | sort -u)
     [[ -z $unsafe || ${EXERCISE_UNDER-} ]] ||
         fail "the signal is blocked from a look at a variable to $unsafe()" \
             'it is not, so it may come in between: then nothing ends the wait'
+    hint 3
 }
 
 # write_when_asleep: writes to the pipe when the program has been asleep for a
 # while, or some seconds later; in the first case it makes $work/asleep.
 write_when_asleep() {
-    local tries process state asleep=0
+    local end process state asleep=0
 
     exec 9>pipe
-    for ((tries = 0; tries < ${EXERCISE_LIMIT:-5} * 15; tries++)); do
-        ((asleep < 5)) || break
+    end=$((SECONDS + ${EXERCISE_LIMIT:-5} * 3 / 5))
+    while ((SECONDS < end && asleep < 5)); do
         sleep 0.02
         for process in /proc/[0-9]*; do
             # Under valgrind it is valgrind that runs.
@@ -108,6 +110,9 @@ else. main() waits in ppoll(), which ends with EINTR when the handler ran.'
     'Make a function of what the handler did. In the loop: if the variable is
 set, clear it and call the function; if it is not, wait.'
 )
+notice='A signal that comes too early is noted, and main() looks before it
+waits. That is enough only because the signal is blocked in between, and none
+but ppoll() lets it in.'
 
 wrong=(
     'it waits, and then looks whether the signal had come before|s/^        if (told) {/        if (ppoll(NULL, 0, \&left, \&unblocked) == 0) errx(1, "ppoll: late");\n&/'
