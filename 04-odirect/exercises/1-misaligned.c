@@ -10,8 +10,8 @@
  *         multiples of 4096. Keep O_DIRECT. And have the program tell the
  *         reason when a write does fail.
  * Output: "written: 16384 bytes", status 0. If an event brings an error, or
- *         less than was to be written, status 1 and "1-misaligned:
- *         IOCB_CMD_PWRITE FILE: reason".
+ *         less than was to be written (EIO will do), status 1 and
+ *         "1-misaligned: IOCB_CMD_PWRITE FILE: reason".
  * Read:   04-odirect/README.md, line 304 (What can go wrong);
  *         04-odirect/README.md, line 353 (A program prints "write missed bytes
  *         expect 1024 got 0". What is wrong?);

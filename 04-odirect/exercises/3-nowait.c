@@ -9,9 +9,10 @@
  *         request would wait. A filesystem or kernel that does not have the
  *         flag says EOPNOTSUPP or EINVAL, from io_submit() or in the event: it
  *         cannot be asked. Either way, read the block again without the flag.
- *         An answer may be short, too: the rest was not in memory, or the
- *         file ends there. Read the rest without the flag. One request at a
- *         time, and none but IOCB_CMD_PREAD.
+ *         An answer may be short, too. Read the rest without the flag: if that
+ *         brings something, it was not in memory; if not, the file ends there,
+ *         and nothing would wait. One request at a time, and none but
+ *         IOCB_CMD_PREAD.
  * Output: For each block "block N: ANSWER, BYTES bytes, sum S", status 0.
  *         ANSWER is "does not wait", "would wait", "would wait in part" or
  *         "cannot be asked"; BYTES is how many there are in the end, fewer

@@ -13,9 +13,9 @@
  *         not one for each call. At the end it holds the input, no more. Not
  *         every filesystem can allocate (EOPNOTSUPP): go on without, then.
  * Output: As it is: "written: N bytes", status 0. If anything fails, also
- *         because there is no room: status 1 and "4-ahead: CALL FILE: reason";
- *         nothing is done to the file then.
- * Try:    strace -T ./4-ahead demo.dat <4-ahead.c
+ *         because there is no room: status 1 and "4-ahead: CALL FILE: reason",
+ *         and no more is written.
+ * Try:    strace -T 04-odirect/exercises/4-ahead demo.dat <TUTORIAL.md
  * Read:   04-odirect/README.md, line 838 (Which O_DIRECT write waits?);
  *         04-odirect/README.md, line 448 (io_submit has returned. Who has done
  *         the work?);

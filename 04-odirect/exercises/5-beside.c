@@ -16,7 +16,8 @@
  * Output: As it is, a line "round R: page N: version R, NOTE" for each page,
  *         in order, status 0. If a write fails: status 1 and "5-beside:
  *         IOCB_CMD_PWRITE FILE: reason".
- * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so ./5-beside demo.dat
+ * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so \
+ *             04-odirect/exercises/5-beside demo.dat
  *         (a slow disk: writes are done when they are waited for, no earlier)
  * Read:   04-odirect/README.md, line 714 (Buffered, direct, mapped: who sees
  *         what, and what gets lost?);

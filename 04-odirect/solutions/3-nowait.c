@@ -84,7 +84,7 @@ static long long request(int fd, long block, long at, int flags)
     do
         n = io_submit(ctx, 1, list);
     while (n == -1 && errno == EINTR);
-    if (n == -1 && (errno == EOPNOTSUPP || errno == EINVAL))
+    if (n == -1 && flags && (errno == EOPNOTSUPP || errno == EINVAL))
         return -errno;
     if (n != 1)
         err(1, "io_submit");

@@ -5,9 +5,9 @@
  * each message for one completion, and so it waits for some that have long
  * come: in the end it gives up.
  *
- * Task:   Have it reap all that is there, however many are told of at once,
- *         and also when an event comes in time but its message late. Each
- *         event is still looked at.
+ * Task:   Have it reap all that is there, however many are told of at once. An
+ *         event may be there before its message: one that then brings nothing
+ *         is no error. Each event is still looked at.
  * Output: "written: 8 blocks", status 0. If an event brings an error, status
  *         1 and "1-counter: IOCB_CMD_PWRITE FILE: reason".
  * Read:   05-eventfd/README.md, line 57 (The code that matters);

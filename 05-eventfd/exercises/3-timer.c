@@ -5,11 +5,11 @@
  * its own; an eventfd tells when one is written. Then no more messages come,
  * and nobody has closed the pipe. The loop waits for a second, and dies.
  *
- * Task:   Add a timer to what epoll waits for, a timerfd. It is set when the
- *         loop begins, and set anew with each message. When it expires after
- *         QUIET milliseconds, that is the end: read it, and finish what is in
- *         flight. If there is a message to read as well by then, it is not the
- *         end. The loop waits, and does not spin.
+ * Task:   Add a timer to what epoll waits for, a timerfd that expires once. It
+ *         is set when the loop begins, and set anew with each message. When it
+ *         expires after QUIET milliseconds, that is the end: read it, and
+ *         finish what is in flight. If there is a message to read as well by
+ *         then, it is not the end. The loop waits, and does not spin.
  * Output: "silence after N messages", then "written: N messages", status 0.
  *         If the timer cannot be made or set, status 1 and "3-timer:
  *         timerfd_create: reason", or "3-timer: timerfd_settime: reason".

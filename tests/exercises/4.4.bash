@@ -37,6 +37,13 @@ at() {
     }' "$work/watch")
 }
 
+# afterwards N: from now on it is not about one io_submit() any more.
+afterwards() {
+    situation '2621440 bytes, as 40 blocks; demo.dat afterwards:' "$1"
+    command=$given$'\n    '"$chapter/exercises/$name demo.dat <input"
+    traced=$command
+}
+
 check() {
     local length room size end n few='fallocate@*=EOPNOTSUPP'
 
@@ -55,24 +62,30 @@ check() {
         ((room >= end)) ||
             fail "demo.dat has blocks for $end bytes, where the writes end" \
                 "$room bytes"
+        hint 2
         ((length >= end)) ||
             fail "demo.dat is $end bytes long or more: no write lengthens it" \
                 "$length bytes"
+        hint 3
         ((length <= end + 1048576)) ||
             fail "demo.dat has at most 1048576 bytes more than $end" \
                 "$length bytes"
+        afterwards 3
         expect_success
         expect_same demo.dat input 65536
         expect_output 'written: 2621440 bytes'
     done
+    situation '2621440 bytes, as 40 blocks, in five calls:' 3
     n=$(($(calls fallocate) + $(calls posix_fallocate)))
-    ((n <= 3)) || fail 'three allocations of 1 MiB' "$n"
-    expect_direct 1
+    ((n <= 3)) ||
+        fail 'no more than three allocations, of 1 MiB each' "$n of them"
+    hint 0
+    expect_direct
     (($(most_in_flight) == 8)) ||
         fail '8 writes in flight at some time' "at most $(most_in_flight)"
     for n in 0 6554 52429; do
         input "$n"
-        situation "An input of $((n * 10)) bytes:"
+        situation "An input of $((n * 10)) bytes:" 3
         input=input run demo.dat
         expect_success
         expect_same demo.dat input 65536
@@ -80,28 +93,28 @@ check() {
     done
 
     input 120000
-    situation 'A filesystem that cannot allocate ahead:'
+    situation 'A filesystem that cannot allocate ahead:' 3
     AIO_FAULT=$few input=input run demo.dat
     expect_success
     expect_same demo.dat input 65536
 
-    situation 'There is no room for the second MiB:'
+    situation 'There is no room for the second MiB:' 0
     AIO_FAULT='fallocate@2=ENOSPC posix_fallocate@2=ENOSPC' \
         input=input run demo.dat
     expect_error '*fallocate demo.dat: No space left on device' \
         'fallocate demo.dat: No space left on device'
-    situation 'A write fails:'
+    situation 'A write fails:' 0
     AIO_FAULT='io_getevents@1=res=-EIO' input=input run demo.dat
     expect_error 'IOCB_CMD_PWRITE demo.dat: *'
-    situation 'The file cannot be cut:'
+    situation 'The file cannot be cut:' 3
     AIO_FAULT='ftruncate@*=EIO' input=input run demo.dat
     expect_error 'ftruncate demo.dat: *'
 }
 
 hints=(
-    'Which requests would be waited for? ../would-it-wait.c asks the kernel:
-a write at the end, and one into a hole. What do these have in common that a
-write into allocated space has not?'
+    'Which requests would be waited for? would-it-wait.c asks the kernel: a
+write at the end, and one into a hole. What do these have in common that a write
+into allocated space has not?'
     'fallocate(fd, 0, offset, length) ahead of the submission. With
 FALLOC_FL_KEEP_SIZE, as its second argument, the blocks are there, but the file
 is as long as before: so each write still makes it longer.'

@@ -7,8 +7,8 @@
  * at least, the newest first. It waits in io_getevents() and io_pgetevents(),
  * epoll_wait() and epoll_pwait(), poll() and select() and their kin, or a
  * read() of what is no file; io_cancel() and io_destroy() have all submitted.
- * With a min_nr of 0 nobody waits: such a look finds what is there, and only
- * when there is nothing one more request is done behind it.
+ * With a min_nr or a time-out of 0 nobody waits: such a look finds what is
+ * there, and only when there is nothing one more request is done behind it.
  *
  *     AIO_LATE=newest  as above
  *     AIO_LATE=oldest  the oldest come first
@@ -279,15 +279,19 @@ static void put_back(struct io_event *event)
 long long late_events(struct made *made)
 {
     struct io_event *events = (struct io_event *)made->args[3];
+    const long *timeout = (const long *)made->args[4]; /* the kernel's */
+    long least = made->args[1];
     long long n;
 
     if (!late)
         return make_it(made);
-    flush(made, made->args[1]); /* 0: those of POLL */
+    if (timeout != NULL && timeout[0] == 0 && timeout[1] == 0)
+        least = 0;
+    flush(made, least); /* 0: those of POLL */
     n = make_it(made);
     for (long i = 0; i < n; i++)
         put_back(&events[i]);
-    if (n == 0 && made->args[1] == 0 && !idle)
+    if (n == 0 && least == 0 && !idle)
         flush(made, 1);
     return n;
 }

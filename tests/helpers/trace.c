@@ -44,7 +44,7 @@
  * buffer modulo 4096; and more lines:
  *
  *     read N              read(), of anything
- *     timer NANOSECONDS   timerfd_settime()
+ *     interval NANOSECONDS, timer NANOSECONDS   timerfd_settime()
  *     suspend NANOSECONDS aio_suspend() is called; suspend with no time-out
  *     spin                the 1000th aio_error()
  *     LIO_WAIT: 11        lio_listio() is called, in this mode (or `another`);
@@ -460,7 +460,10 @@ void trace_rename(struct made *made)
 
 void trace_timerfd(struct made *made)
 {
-    if (more && (int)made->result == 0 && (int)made->args[1] == 0)
+    if (!more || (int)made->result != 0)
+        return;
+    watch_time(made, "interval", made->args[2]);
+    if ((int)made->args[1] == 0)
         watch_time(made, "timer",
                    made->args[2] + (time64(made) ? 16 : 2 * sizeof(long)));
 }
