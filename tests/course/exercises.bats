@@ -9,12 +9,15 @@ load ../helpers/common
 load ../helpers/answers
 
 # refused DIR [CHAPTER]: no answer in it passes, and none for being no program
-# at all. What does is noted in ./passed.
+# at all. What does is noted in ./passed; and reports in which the check itself
+# has failed, or whose command is too wide to read.
 refused() {
     CFLAGS='-O0 -w' EXERCISE_LIMIT=2 "$root/tests/tools/exercise" --tap \
         --from "$1" "${2:-all}" >tap 2>err || true
     [[ -s tap && ! -s err ]]
-    sed -n "/^ok [^#]*$/s|^|$1: |p; /does not compile/s|^|$1: |p" tap >>passed
+    sed -n "/^ok [^#]*$/s|^|$1: |p; /does not compile/s|^|$1: |p
+        /\.bash: line [0-9]/s|^|$1: |p
+        /^# .\{81\}/{ /AIO_[A-Z]*=/s|^|$1: |p; }" tap >>passed
 }
 
 # The chapter that the test is called after.
@@ -226,6 +229,9 @@ END
     assert_line 'Notice: errno is kept *'
     assert_line 'Compare: diff 01-setup-destroy/exercises/1-first-context.c *'
     [[ ${lines[-1]} == 'Next: make exercise-1.2' ]]
+    answer 7.5 mine
+    exercise --from mine 7.5
+    [[ $status == 0 && ${lines[-1]} == 'Next: make exercises shows what is left' ]]
 }
 
 @test "reset brings the starter back and keeps the answer; watch looks again" {
@@ -302,6 +308,38 @@ END
     exercise --from mine 2.1
     assert_line "    AIO_FAULT='io_pgetevents@1=res=-ENODEV' *"
     assert_line '    1-read-one: *'
+}
+
+@test "no check has a function of a name that the library has, too" {
+    sed -n '/^check() /d; s/^\([a-z_]*\)() .*/\1/p' \
+        "$root"/tests/exercises/[0-9]*.bash | sort -u >theirs
+    sed -n 's/^\([a-z_]*\)() .*/\1/p' "$root/tests/exercises/library.bash" \
+        "$root/tests/tools/exercise" | sort -u >ours
+    [[ -s theirs && -s ours ]]
+    same functions "$(comm -12 theirs ours)" ''
+}
+
+@test "each exercise has hints, and something to notice once it is solved" {
+    local file
+
+    for file in "${exercises[@]}"; do
+        hints=() notice=''
+        facts "$file"
+        ((${#hints[@]} >= 2)) || echo "$id: ${#hints[@]} hints"
+        [[ -n $notice ]] || echo "$id: nothing to notice"
+    done >missing
+    cat missing
+    [[ ! -s missing ]]
+}
+
+@test "of a long output the report has the first line that is wrong" {
+    answer 4.5 mine '/^    memcpy(pages\[page\] + NOTE/d'
+    exercise --from mine 4.5
+    [[ $output != *'cannot be checked here'* ]] || skip "${lines[0]}"
+    assert_line 'expected: line 10 of 16 on stdout'
+    assert_line '    round 2: page 1: version 2, note of round 1'
+    assert_line '    round 2: page 1: version 2, no note'
+    assert_line 'Hint 2: *'
 }
 
 @test "what the compiler says is shown as it is" {
