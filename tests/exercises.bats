@@ -26,7 +26,7 @@ load helpers/answers
         solution=$(<"$root/$chapter/solutions/$name.c") || continue
         [[ -n $title && ${#title} -le 52 ]] || echo "$id: title"
         [[ -n $kind && -n $reason ]] || echo "$id: kind and reason"
-        [[ ${#hints[@]} -ge 2 ]] || echo "$id: hints"
+        [[ ${#hints[@]} -ge 2 && -n $notice ]] || echo "$id: hints and notice"
         [[ ${#wrong[@]} -ge 5 ]] || echo "$id: wrong answers"
         [[ ${#right[@]} -ge 2 ]] || echo "$id: other right answers"
         [[ $starter == *'EDIT HERE'* ]] ||

@@ -15,7 +15,7 @@ unset TAP HINT EXERCISE_RECORD
 # facts FILE: what an exercise says of itself, and its $id.
 facts() {
     id=${1##*/} id=${id%.bash}
-    wrong=() right=()
+    wrong=() right=() notice=''
     # shellcheck source=/dev/null
     source "$1"
 }
