@@ -34,7 +34,7 @@ check() {
     AIO_FAULT='io_getevents@1=res=-ENOSPC' run demo.dat
     expect_error 'IOCB_CMD_PWRITE demo.dat: No space left on device'
 
-    situation 'No file may be longer than seven blocks, so the last one fails:' 3
+    situation 'No file may be longer than seven blocks, so the last fails:' 3
     file_limit=28 run demo.dat
     expect_error 'IOCB_CMD_PWRITE demo.dat: File too large'
 }
