@@ -277,11 +277,11 @@ check() {
         process=$!
         n=0 input=records.pipe crash
         wait "$process" 2>/dev/null
-        after "(while sleep 0.1; do seq 9; done) |
+        after "(while seq 9; do sleep 0.1; done) |
     timeout -s KILL 1.5 $chapter/exercises/$name write demo.log"
         expect_recovered demo.log "$(acked "$work/out")"
         [[ -e image.log ]] || continue # it has not begun in two seconds
-        after "(while sleep 0.1; do seq 9; done) |
+        after "(while seq 9; do sleep 0.1; done) |
     timeout -s KILL 3 $chapter/exercises/$name write demo.log &
     sleep 1.5; cp demo.log image.log"
         expect_recovered image.log "$(<"$work/acks")"
