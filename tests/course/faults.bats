@@ -192,6 +192,30 @@ getpid: 0"
     assert_error "single-write: IOCB_CMD_PWRITE file: only 3 of 4 bytes*"
 }
 
+@test "last= changes the res of a call's last event" {
+    chapter=02-single-write
+    with 'io_getevents@1=last=-ENOSPC' -1 single-write file text
+    assert_line '  res            -28  *'
+    chapter=03-batch-submit
+    with 'io_getevents@1=last=-ENOSPC' -1 batch-submit file 8 8
+    assert_error 'batch-submit: IOCB_CMD_PWRITE file: No space left on device'
+}
+
+@test "full=: io_submit fails until somebody looks for events" {
+    chapter=03-batch-submit
+    AIO_LATE=newest with 'io_submit@2=full=EAGAIN' -0 batch-submit file 16 8
+    with 'io_submit@1=full=EAGAIN' -1 batch-submit file 16 8
+    assert_error 'batch-submit: io_submit: Resource temporarily unavailable'
+}
+
+@test "over=: what a request is said to have come to, once it is over" {
+    chapter=07-posix-aio
+    with 'aio_error@*=over=ENOSPC aio_return@*=over=ENOSPC' -1 posix-aio file
+    assert_error 'posix-aio: aio_*: No space left on device'
+    with 'lio_listio@*=over=EIO' -1 listio file
+    assert_error 'listio: lio_listio*'
+}
+
 @test "a program on libaio gets libaio's negative errno" {
     [[ -x $root/03-batch-submit/batch-submit-libaio ]] ||
         skip "there is no <libaio.h>: batch-submit-libaio is not built"

@@ -131,7 +131,7 @@ finds() {
 @test "POSIX AIO is tormented as far as that goes" {
     bench --file demo.dat -- "$root/07-posix-aio/posix-aio" demo.dat
     same status "$status" 0
-    assert_line 'ok    a transfer fails: aio_return says EIO'
+    assert_line 'ok    transfers fail: aio_error says EIO'
     assert_line 'ok    no thread can be made'
 
     sed 's/aio_return(&/0 * &/; s/if (n == -1)/if (0)/' \
@@ -148,7 +148,7 @@ finds() {
     ${CC:-cc} $CPPFLAGS -w -o wrong wrong.c -lrt
     bench --file demo.dat -- ./wrong
     same status "$status" 1
-    assert_line 'FOUND a transfer fails: aio_return says EIO: *nobody noticed*'
+    assert_line 'FOUND transfers fail: aio_error says EIO: *nobody noticed*'
     assert_line 'FOUND aio_write is refused: *'
 }
 
@@ -189,7 +189,7 @@ finds() {
     bench -- ./no-such-program
     [[ $status == 2 && $stderr == 'torture: ./no-such-program: there is no '* ]]
     bench -- true
-    [[ $status == 2 && $stderr == 'torture: no AIO calls seen'* ]]
+    [[ $status == 2 && $stderr == 'torture: true: no AIO calls seen: '* ]]
     bench --seconds x -- true
     [[ $status == 2 && $stderr == "torture: 'x' is no number of seconds" ]]
     bench --without x -- true
@@ -198,10 +198,78 @@ finds() {
     [[ $status == 2 && $stderr == *'does not end by itself'* ]]
     bench -- sh -c 'kill -SEGV $$'
     [[ $status == 2 && $stderr == *'crashes without any torment: SIGSEGV'* ]]
+    bench --ignore '(' -- true
+    [[ $status == 2 && $stderr == "torture: '(' is no regular expression" ]]
+    bench -- "$root/03-batch-submit/batch-submit-io_uring" demo.dat 8 4
+    [[ $status == 2 && $stderr == *': no AIO calls seen: it uses io_uring'* ||
+        $stderr == *'io_uring_setup: '* ]]
+    echo 'int main(void) { return 0; }' >small.c
+    if ${CC:-cc} -static -o static small.c 2>/dev/null; then
+        bench -- ./static
+        [[ $status == 2 && $stderr == *': it is static, or written in Go, '* ]]
+    fi
+    cp "$root/tests/helpers/fault.so" other
+    # The other class than the bench's own: 1 is 32 bits, 2 is 64.
+    printf '%b' "\\0$((3 - $(od -An -j 4 -N 1 -tu1 other)))" |
+        dd of=other bs=1 seek=4 conv=notrunc 2>/dev/null
+    bench -- ./other
+    [[ $status == 2 && $stderr == "torture: ./other: is for "*" bits, "* ]]
     cp "$(type -P true)" own
     chmod u+s own
     bench -- ./own
     [[ $status == 2 && $stderr == *'setuid'* ]]
+}
+
+@test "an error of io_submit that nobody notices is found" {
+    planted wrong 's/^( *)if \(n == -1 && errno == EAGAIN && in_flight > 0\)/\
+        if (n == -1 \&\& errno == EPERM) exit(0);\n&/
+        s/^( *)if \(n == -EAGAIN && in_flight > 0\)/\
+        if (n == -EPERM) exit(0);\n&/'
+    finds refused 'a call is refused: another result: *'
+}
+
+@test "asking again and again where there is no room is found" {
+    planted wrong 's/^( *)if \(n == -1 && errno == EAGAIN && in_flight > 0\)/\
+        if (n == -1 \&\& errno == EAGAIN) continue;\n&/
+        s/^( *)if \(n == -EAGAIN && in_flight > 0\)/\
+        if (n == -EAGAIN) continue;\n&/'
+    finds full 'the ring is full: EAGAIN with requests in flight: hangs: *'
+}
+
+@test "giving up with a message is no finding, where the ring is full" {
+    planted wrong 's/(n == -1 && errno ==|n ==) -?EAGAIN && in_flight > 0/0/'
+    bench --file demo.dat --only full -- ./wrong demo.dat 24 6
+    same status "$status" 0
+    assert_line 'ok    the ring is full: *: it gives up: status 1. wrong: *'
+}
+
+# said NAME: a script of that name that calls batch-submit for demo.dat, and
+# says, in red, what standard input says, and a word that is another each time.
+# shellcheck disable=SC2016 # for the script
+said() {
+    printf '%s\n' '#!/bin/sh' 'echo "at $(date +%N | tr 0-9 a-j)"' \
+        'printf "\033[31m%s\033[0m\n" "$(cat)"' \
+        "exec '$root/03-batch-submit/batch-submit' demo.dat 8 4" >"$1"
+    chmod +x "$1"
+}
+
+@test "a script, its input, colours, output that is never the same" {
+    said "a 'script\""
+    echo hello >input
+    bench --file "x y'\"" --only short -- "./a 'script\"" <input
+    same status "$status" 0
+    assert_line "ok    as it is: *the same (--ignore RE): 'at *', not 'at *'"
+    bench --ignore 'at .*' --only short -- "./a 'script\"" <input
+    same status "$status" 0
+    assert_line 'ok    as it is'
+
+    # Another result is shown by the line that differs, without its colours.
+    said script
+    # shellcheck disable=SC2016 # for the script
+    sed -i 's/.(cat)/${AIO_LATE:-no}/' script
+    bench --ignore 'at .*' --only late-newest -- ./script
+    same status "$status" 1
+    assert_line "FOUND *: another result: it says 'newest', not 'no'"
 }
 
 @test "for machines there is TAP, and torments can be left out" {
@@ -226,11 +294,13 @@ finds() {
 @test "qemu-io is accused of what it does, and of nothing else, where it is" {
     command -v qemu-io >/dev/null || skip "there is no qemu-io"
     head -c 1M /dev/zero >disk.img
-    bench --file disk.img -- qemu-io -n -f raw -t none -i native \
+    bench --file disk.img --ignore '[0-9:.]+ sec.*' -- \
+        qemu-io -n -f raw -t none -i native \
         -c 'aio_write -P 7 0 64k' -c 'aio_write -P 8 64k 64k' -c aio_flush \
         -c 'read -P 7 0 64k' -c 'read -P 8 64k 64k' disk.img
     same status "$status" 1
     same "what is found" "$(sed -n 's/^FOUND \([^:]*\):.*/\1/p' <<<"$output")" \
-        "as it is"$'\n'"short transfers"
+        "as it is"
+    assert_line 'ok    short transfers: it gives up: status *'
     assert_line '*contexts left, without io_destroy: 1'
 }

@@ -120,7 +120,7 @@ wrong=(
     'what cannot be asked is an error|s/    else if (res == -EOPNOTSUPP || res == -EINVAL)/    else if (res == 1)/'
     'only the event is looked at|s/    if (n == -1 && flags && (errno == EOPNOTSUPP || errno == EINVAL))/    if (0)/'
     'old kernels are forgotten|s/ || errno == EINVAL))/))/; s/ || res == -EINVAL)/)/'
-    'no room in the context is an answer @refused|s/(errno == EOPNOTSUPP || errno == EINVAL)/(errno == EOPNOTSUPP || errno == EINVAL || errno == EAGAIN)/'
+    'no room in the context is an answer|s/(errno == EOPNOTSUPP || errno == EINVAL)/(errno == EOPNOTSUPP || errno == EINVAL || errno == EAGAIN)/'
     'what would wait is not read|s/^    while (got < BLOCK) {/    while (res >= 0 \&\& got < BLOCK) {/'
     'a short answer is all there is @short|s/^    while (got < BLOCK) {/    while (res < 0 \&\& got < BLOCK) {/'
     'asked again and again with the flag|s/request(fd, block, got, 0)/request(fd, block, got, RWF_NOWAIT)/'

@@ -72,7 +72,7 @@ wrong=(
     'all errors of lio_listio() are one|s/ && error != EIO)/ \&\& error == 0)/'
     'aio_return() and errno tell the error|s/if (reason != 0)/if (n == -1)/; s/strerror(reason)/strerror(errno)/'
     'aio_return() is asked before aio_error()|s/int reason = \(aio_error.*;\) .*/ssize_t n = aio_return(\&aiocbs[i]); int reason = \1/; /  ssize_t n = aio_return(&aiocbs.i.);$/d'
-    'one failed, so status 0 @posix-failed|s/if (error != 0) .*some failed.*/if (0)/'
+    'one failed, so status 0|s/if (error != 0) .*some failed.*/if (0)/'
     'it ends at the first that failed|s/printf("%s: %s.n", argv.1 + i., strerror(reason));/{ & break; }/'
     'it asks each in turn, with no list|s/error = listio_wait(list, nr);/error = 0;/; s/int reason = aio_error(&aiocbs\[i\]);/int reason = aio_read(list[i]); while ((reason = aio_error(list[i])) == EINPROGRESS);/'
 )

@@ -10,7 +10,8 @@
 #     hints=( '...' '...' )           shown one by one
 #     notice='...'                    what to see in the solution, once solved
 #     wrong=( 'WHAT|SED' ... )        wrong answers that the tests try: a sed
-#                                     script that makes them of the solution
+#                                     script that makes them of the solution;
+#                                     WHAT @TORMENT: tools/torture finds it
 #     right=( 'WHAT|SED' ... )        the same for other right answers
 #
 # A check runs in an empty folder of its own. The first expectation that is

@@ -21,9 +21,13 @@
  *           most N bytes each; the program finds its requests as they were
  *           res=N, res=-ERRNO: io_getevents is made, then `res` of the
  *           first event is changed to that
+ *           last=-ERRNO: the same for the last event of that call
+ *           full=ERRNO: io_submit fails until the next io_getevents
  *           kill=N: signal N comes, ahead of the call
  *           empty=ERRNO: of io_getevents, only if the ring is empty: so says
  *           the kernel EINTR, never with events at hand
+ *           over=ERRNO: that is what aio_error, aio_return and lio_listio
+ *           with LIO_WAIT say of requests that are over
  *
  *     AIO_FAULT='io_submit@2=EAGAIN'              once, the second time
  *     AIO_FAULT='io_submit@*=short=1'             only one request a call
@@ -45,6 +49,7 @@
  */
 #define _GNU_SOURCE
 #include "preload.h"
+#include <aio.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +70,7 @@ struct fault {
 static struct fault faults[32];
 static int nr_faults;
 static atomic_int active; /* after fault_start(), until fault_end() */
+static atomic_int full;   /* the errno with which io_submit() fails */
 
 /* Are there events in the ring of this context? */
 static int events_at(long ctx)
@@ -83,6 +89,13 @@ void fault_arm(struct made *made, struct call *call)
     if (!active)
         return;
     count = ++call->count;
+    if (call->kinds & LAST)
+        full = 0;
+    if (full && (call->kinds & FULL)) {
+        made->fault = FAIL;
+        made->value = full;
+        return;
+    }
     for (int i = 0; i < nr_faults && made->fault == 0; i++) {
         const struct fault *fault = &faults[i];
 
@@ -94,7 +107,9 @@ void fault_arm(struct made *made, struct call *call)
         }
         if (fault->kind == EMPTY && events_at(made->args[0]))
             continue;
-        made->fault = fault->kind == EMPTY ? FAIL : fault->kind;
+        if (fault->kind == FULL)
+            full = (int)fault->value;
+        made->fault = fault->kind & (EMPTY | FULL) ? FAIL : fault->kind;
         made->value = fault->value;
     }
     if (call == &call_open && (made->args[made->at] & O_DIRECT))
@@ -190,8 +205,19 @@ void fault_behind(struct made *made)
 {
     if (made->fault == BYTES)
         mend();
-    if (made->fault == RES && made->result > 0)
-        ((struct io_event *)made->args[3])->res = made->value;
+    if ((made->fault == RES || made->fault == LAST) && made->result > 0) {
+        struct io_event *event = (struct io_event *)made->args[3];
+
+        event += made->fault == LAST ? made->result - 1 : 0;
+        if (torment_fails(event))
+            event->res = made->value;
+    }
+    if (made->fault == OVER &&
+        !(made->call == &call_aio_error && made->result == EINPROGRESS) &&
+        !(made->call == &call_lio_listio && made->args[0] != LIO_WAIT)) {
+        made->result = fault_failure(made);
+        made->error = errno;
+    }
     if (made->fault == SHORT && made->call == &call_aio_return &&
         made->result > made->value)
         made->result = made->value;
@@ -267,7 +293,8 @@ static void add_fault(const char *spec)
     } kinds[] = {
         { "after=", AFTER, 1 }, { "short=", SHORT, 1 }, { "bytes=", BYTES, 1 },
         { "res=-", RES, -1 },   { "res=", RES, 1 },     { "kill=", KILL, 1 },
-        { "empty=", EMPTY, 1 }, { "", FAIL, 1 },
+        { "last=-", LAST, -1 }, { "full=", FULL, 1 },   { "empty=", EMPTY, 1 },
+        { "over=", OVER, 1 },   { "", FAIL, 1 },
     };
     struct fault fault = { NULL, 1, ULONG_MAX, 0, 0 };
     char name[32], when[16], what[32], more;
@@ -299,12 +326,12 @@ static void add_fault(const char *spec)
         i++;
     value = what + strlen(kinds[i].prefix);
     if (value_of(value) < 0)
-        reject(
-            spec,
-            "WHAT is no errno, after=, short=, bytes=, res=, kill= or empty=");
+        reject(spec, "WHAT is no errno, after=, short=, bytes=, res=, last=, "
+                     "full=, kill=, empty= or over=");
     fault.value = kinds[i].sign * value_of(value);
     fault.kind = kinds[i].kind;
-    if (fault.kind & (SHORT | RES | BYTES) & ~fault.call->kinds)
+    if (fault.kind & (SHORT | RES | BYTES | OVER | LAST | FULL) &
+        ~fault.call->kinds)
         reject(spec, "that call cannot do that");
     faults[nr_faults++] = fault;
 }

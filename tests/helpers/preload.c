@@ -355,13 +355,13 @@ INT(sem_post)
 INT(sem_destroy)
 
 /* POSIX AIO. aio_error() returns a request's error, and so does its fault. */
-TWO(aio_error, .fails = RETURNED, .behind = trace_aio_error)
-TWO(aio_return, .kinds = SHORT, .ahead = trace_aio_return)
+TWO(aio_error, .fails = RETURNED, .kinds = OVER, .behind = trace_aio_error)
+TWO(aio_return, .kinds = SHORT | OVER, .ahead = trace_aio_return)
 TWO(aio_read, .kinds = UNSAFE, .ahead = trace_aio, .behind = trace_aio_begun)
 TWO(aio_write, .kinds = UNSAFE, .ahead = trace_aio)
 TWO(aio_fsync, .kinds = UNSAFE, .ahead = trace_aio_fsync)
 TWO(aio_cancel, .kinds = UNSAFE, .ahead = trace_aio_cancel)
-TWO(lio_listio, .kinds = UNSAFE, .ahead = trace_lio_listio)
+TWO(lio_listio, .kinds = UNSAFE | OVER, .ahead = trace_lio_listio)
 TWO(aio_suspend, .ahead = trace_aio_suspend)
 ALSO(__aio_suspend_time64, aio_suspend)
 
@@ -369,11 +369,11 @@ ALSO(__aio_suspend_time64, aio_suspend)
 #define AIO(name, ...) ONE(name, .fails = NEGATIVE, __VA_ARGS__)
 AIO(io_setup, .behind = trace_setup)
 AIO(io_destroy, .make = late_destroy, .behind = trace_destroy)
-AIO(io_submit, .kinds = SHORT | BYTES, .at = 1, .ahead = trace_before_submit,
-    .make = late_submit, .behind = trace_submit)
-AIO(io_getevents, .kinds = SHORT | RES, .at = 2, .waits_at = 1,
+AIO(io_submit, .kinds = SHORT | BYTES | FULL, .at = 1,
+    .ahead = trace_before_submit, .make = late_submit, .behind = trace_submit)
+AIO(io_getevents, .kinds = SHORT | RES | LAST, .at = 2, .waits_at = 1,
     .make = late_events, .behind = trace_events)
-AIO(io_pgetevents, .kinds = SHORT | RES, .at = 2, .waits_at = 1,
+AIO(io_pgetevents, .kinds = SHORT | RES | LAST, .at = 2, .waits_at = 1,
     .make = late_events, .behind = trace_events)
 AIO(io_cancel, .make = late_cancel, .behind = trace_cancel)
 CALL(io_cached, "io_submit:cached", .kinds = UNCOUNTED)

@@ -42,6 +42,9 @@ enum {
     BYTES = 16,      /* requests are for fewer bytes */
     KILL = 32,       /* a signal comes ahead of it */
     EMPTY = 512,     /* it fails if there is no event */
+    OVER = 1024,     /* it says how a request ended that is over */
+    LAST = 2048,     /* as RES, and it is the last event */
+    FULL = 4096,     /* it fails until somebody looks for events */
     UNSAFE = 64,     /* nothing for a signal handler */
     UNCOUNTED = 128, /* it has no faults */
     MEMORY = 256,    /* it counts only if the program itself makes it */
@@ -134,6 +137,7 @@ void torment_destroy(aio_context_t ctx), torment_events(void);
 void *torment_add(aio_context_t ctx, const struct iocb *iocb, const void *obj,
                   const void *copy);
 void torment_now(void *entry), torment_free(void *memory);
+int torment_fails(const struct io_event *event);
 
 #pragma GCC visibility pop
 

@@ -7,6 +7,7 @@
  *     changed WHAT       the buffer of a request in flight was changed
  *     freed WHAT         ... or freed, or unmapped
  *     twice WHAT         the same request was submitted again in flight
+ *     failed             an event says res=-ERRNO, as AIO_FAULT wants it
  *     end requests=N events=N left=N contexts=N most=N batch=N largest=N
  *         busy=N
  *                        at exit: how many; what was left in flight (POLL
@@ -385,6 +386,30 @@ void torment_events(void)
     lock();
     look();
     unlock();
+}
+
+/*
+ * Is this event to say that something failed? Not if it does, or is one of a
+ * read behind the end of the file: a program need not look at that. And a POLL
+ * never fails.
+ */
+int torment_fails(const struct io_event *event)
+{
+    struct iocb iocb;
+    struct iovec here = { &iocb, sizeof(iocb) };
+    struct iovec there = { (void *)(uintptr_t)event->obj, sizeof(iocb) };
+
+    if (out == -1)
+        return 1;
+    iocb.aio_lio_opcode = IOCB_CMD_NOOP;
+    raw(SYS_process_vm_readv, (long)getpid(), (long)&here, 1L, (long)&there, 1L,
+        0L);
+    if (event->res < 0 || iocb.aio_lio_opcode == IOCB_CMD_POLL ||
+        (event->res == 0 && (iocb.aio_lio_opcode == IOCB_CMD_PREAD ||
+                             iocb.aio_lio_opcode == IOCB_CMD_PREADV)))
+        return 0;
+    say("failed\n");
+    return 1;
 }
 
 /* Memory that the program gives back. */
