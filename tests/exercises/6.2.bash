@@ -18,7 +18,7 @@ check() {
     printf '%04096d' 0 | tr 0 x >expected
     expect_same demo.dat expected
 
-    situation 'Writes to the page cache are done at once, so the ring has all:' 3
+    situation 'Writes to the page cache are done at once: the ring has all:' 3
     run demo.dat
     expect_success
     expect_output 'requests: 1000, calls of io_getevents: 0'

@@ -62,7 +62,7 @@ crash() {
     feeder=''
 }
 
-# image COMMAND LOG: makes image.log of a log, as a learner makes it of demo.log.
+# image COMMAND LOG: makes image.log of a log, as a learner does of demo.log.
 image() {
     given=$1
     [[ $2 != whole.log ]] || after "$write"
