@@ -113,15 +113,14 @@ static long cancel(aio_context_t ctx, const char *what, struct iocb *iocb)
     struct io_event event, result = { .data = 42 };
     int n, error;
 
-    do
-        n = io_submit(ctx, 1, &iocb);
-    while (n == -1 && errno == EINTR);
-    if (n == -1)
-        err(1, "io_submit");
+    while (io_submit(ctx, 1, &iocb) == -1)
+        if (errno != EINTR)
+            err(1, "io_submit");
 
-    /* EINPROGRESS: it is being canceled. EINVAL: it can't be. */
+    /* EINPROGRESS: it is being canceled. EINVAL: it can't be; a POLL can. */
     error = io_cancel(ctx, iocb, &result) == -1 ? errno : 0;
-    if (error != 0 && error != EINPROGRESS && error != EINVAL)
+    if (error != 0 && error != EINPROGRESS &&
+        (error != EINVAL || iocb->aio_lio_opcode == IOCB_CMD_POLL))
         err(1, "io_cancel");
     printf("io_cancel, %s: %s\n", what, error ? strerror(error) : "done");
     printf("  result: %s\n", result.data == 42 ? "untouched" : "filled in");

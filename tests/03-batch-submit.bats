@@ -853,6 +853,8 @@ io_destroy = 0"
     AIO_FAULT='open:direct@1=EINVAL io_cancel@2=EIO' program -1 cancel demo
     assert_error "cancel: io_cancel: $eio"
     same "the last line" "${lines[-1]}" "no O_DIRECT on this filesystem"
+    AIO_FAULT='open:direct@1=EINVAL io_cancel@2=EINVAL' program -1 cancel demo
+    assert_error "cancel: io_cancel: $("$probe" reason EINVAL)"
 }
 
 # ---- io_cancel beyond that ----

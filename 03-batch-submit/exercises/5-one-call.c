@@ -14,7 +14,7 @@
  *         on stderr "5-one-call: io_uring_setup: reason" (or io_uring_enter),
  *         or "5-one-call: IORING_OP_WRITE FILE: reason". A short write is a
  *         failure.
- * Read:   03-batch-submit/README.md, line 556 (And with io_uring?);
+ * Read:   03-batch-submit/README.md, line 557 (And with io_uring?);
  *         TUTORIAL.md, Appendix D;
  *         03-batch-submit/batch-submit-io_uring.c, which is yours to copy from:
  *         it has two calls where this is to have one
