@@ -255,21 +255,23 @@ runs=0
 # explain [ARGUMENT...]: puts into $command what a learner types to see the
 # same as the run that follows; with tracing=yes, each call of it as well.
 explain() {
-    local first='' last faults
+    local first='' last word faults words=()
 
-    [[ -z ${file_limit-} ]] || first+="ulimit -f $file_limit; "
+    [[ -z ${file_limit-} ]] || words+=("ulimit -f $file_limit;")
     if [[ ${AIO_FAULT-} ]]; then
         read -r -d '' -a faults <<<"$AIO_FAULT"
         last=$(fold -s -w 60 <<<"${faults[*]}")
-        first+="AIO_FAULT='${last// $'\n'/$'\n        '}' "
+        words+=("AIO_FAULT='${last// $'\n'/$'\n        '}'")
     fi
-    [[ -z ${late-} ]] || first+="AIO_LATE=$late "
-    [[ -z ${tracing-} ]] || first+='AIO_TRACE=/dev/stderr '
-    if [[ ${AIO_FAULT-}${late-}${tracing-} ]]; then
+    [[ -z ${late-} ]] || words+=("AIO_LATE=$late")
+    [[ -z ${tracing-} ]] || words+=(AIO_TRACE=/dev/stderr)
+    [[ -z ${AIO_FAULT-}${late-}${tracing-} ]] ||
+        words+=(LD_PRELOAD=tests/helpers/fault.so)
+    for word in "${words[@]}"; do
         last=${first##*$'\n'}
-        ((${#last} < 42)) || first+=$'\\\n    '
-        first+='LD_PRELOAD=tests/helpers/fault.so '
-    fi
+        ((${#last} == 0 || ${#last} + ${#word} <= 74)) || first+=$'\\\n    '
+        first+="$word "
+    done
     command=$chapter/exercises/$name${*:+ $*}${input:+ <$input}
     if ((${#first} + ${#command} > 70)); then
         first+=$'\\\n        '
