@@ -19,6 +19,7 @@
 #include <fcntl.h>
 #include <linux/aio_abi.h>
 #include <linux/time_types.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,7 +37,7 @@
 enum {
     SIZE = 16 << 20,     /* bytes of the file, and of each request */
     PLACE = SIZE - 4096, /* where the store goes, in the last page */
-    TRIES = 50
+    TRIES = 20
 };
 
 static const char *path;
@@ -151,7 +152,7 @@ static int collide(void)
         err(1, "fork");
     if (child == 0) {
         while (!*go && getppid() == parent)
-            ;
+            sched_yield();
         map[PLACE] = 's';
         _exit(EXIT_SUCCESS);
     }
