@@ -3,7 +3,7 @@
 #
 # The mark @TORMENT behind a wrong answer's name says what finds it. Those
 # without one are not wrong in that: see tests/README.md.
-# seconds: 200
+# seconds: 230
 #
 # Each test has a process of its own, and variables of its own:
 # shellcheck disable=SC2030,SC2031
