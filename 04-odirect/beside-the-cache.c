@@ -132,9 +132,9 @@ static char transfer(int opcode, char letter)
 }
 
 /*
- * The file holds o, for old, and an O_DIRECT write of n, for new, is made. As
- * soon as that begins, a child stores an s to the last page, which will be
- * written last. True if new data got lost.
+ * The file holds o, for old, and an O_DIRECT write of n, for new, is made. When
+ * that has begun, a child stores an s to the last page, which will be written
+ * last. True if new data got lost.
  */
 static int collide(void)
 {
@@ -153,6 +153,7 @@ static int collide(void)
     if (child == 0) {
         while (!*go && getppid() == parent)
             sched_yield();
+        usleep(100); /* the write has dropped the page by now */
         map[PLACE] = 's';
         _exit(EXIT_SUCCESS);
     }
@@ -204,6 +205,7 @@ static void open_twice(void)
     if (memory == MAP_FAILED)
         err(1, "mmap %s", path);
     map = memory;
+    madvise(memory, SIZE, MADV_RANDOM); /* no page is read ahead */
     memory = mmap(NULL, sizeof(*go), PROT_READ | PROT_WRITE,
                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)

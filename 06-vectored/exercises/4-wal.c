@@ -30,9 +30,9 @@
  *         one is none.
  * Read:   02-single-write/README.md, line 341 (The write has completed. Pull
  *         the plug: is the data there?);
- *         04-odirect/README.md, line 792 (The power fails in the middle of a
+ *         04-odirect/README.md, line 793 (The power fails in the middle of a
  *         write. What is in the file?);
- *         04-odirect/README.md, line 957 (What is on the disk when the event
+ *         04-odirect/README.md, line 958 (What is on the disk when the event
  *         has come?);
  *         06-vectored/exercises/3-log-writer.c
  * Check:  make exercise-6.4
