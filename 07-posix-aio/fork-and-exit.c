@@ -105,8 +105,10 @@ static int split(void)
 
     if (child == -1)
         err(1, "fork");
-    if (child == 0)
+    if (child == 0) {
+        alarm(20); /* a worker that it has not may hold a lock of glibc's */
         return CHILD;
+    }
     while (waitpid(child, &status, 0) == -1)
         if (errno != EINTR)
             err(1, "waitpid");
@@ -149,8 +151,8 @@ static void exit_with_posix(void)
 /* A read of a pipe is in flight. The child's copy of it is just bytes. */
 static void child_has_one(void)
 {
-    struct aiocb aiocb;
-    char letter;
+    static struct aiocb aiocb; /* it may outlive this call */
+    static char letter;
     int ends[2], done;
 
     if (pipe(ends) == -1)
@@ -178,8 +180,8 @@ static void child_has_one(void)
  */
 static void child_starts_one(int fd)
 {
-    char letter = 'p';
-    struct aiocb aiocb;
+    static char letter = 'p';
+    static struct aiocb aiocb;
     int done;
 
 #ifdef __GLIBC__

@@ -204,7 +204,9 @@ it "the first" { sleep 0.5; touch "$AIO_TEST_DIR/first"; }
 it "the second" { skip "no such thing"; }
 END
     tests 02-two <<'END'
-it "the third # here" { until [[ -e $AIO_TEST_DIR/first ]]; do sleep 0.1; done; }
+it "the third # here" {
+    until [[ -e $AIO_TEST_DIR/first ]]; do sleep 0.1; done
+}
 END
     run -1 in_course tests/run
     [[ ${lines[0]} == 1..5 && ${lines[-2]} == 'ok 5 the third # here' ]]
