@@ -952,6 +952,7 @@ res 4"
 }
 
 @test "POLL of a terminal or a FIFO open for both is EINVAL; of a file: ready" {
+    needs_terminals
     # And it is none where no wait is needed. Nor can a file be waited for.
     fact poll_two_queues "EINVAL
 EINVAL

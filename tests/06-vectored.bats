@@ -600,6 +600,7 @@ time: N/s"
 @test "aio-copy tells on a terminal, and there only, how long it will take" {
     local line
 
+    needs_terminals
     data 163840 >src
     AIO_FAULT='io_getevents@*=short=1' ended 60 \
         "$BATS_FILE_TMPDIR/probe-vectored" terminal \

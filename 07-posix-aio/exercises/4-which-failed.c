@@ -81,7 +81,7 @@ int main(int argc, char **argv)
  * lio_listio(LIO_WAIT) that no signal interrupts; returns 0 or an errno. In
  * glibc the requests point to a list of waiters on the stack of the call. If
  * it ends early with EINTR nobody takes it out of there: the requests in
- * flight write to it when they end, and the process crashes, somewhere else.
+ * flight write to it when they end, and the process crashes or hangs later.
  */
 static int listio_wait(struct aiocb *const list[], int nent)
 {

@@ -99,6 +99,11 @@ ended() {
     mapfile -t lines <"$BATS_TEST_TMPDIR/stdout"
 }
 
+# A sandbox may have no pseudo-terminals.
+needs_terminals() {
+    (: <>/dev/ptmx) 2>/dev/null || skip "no terminals: devpts is not mounted"
+}
+
 # same WHAT GOT EXPECTED: fails and shows the difference if they differ.
 same() {
     if [[ $2 != "$3" ]]; then

@@ -381,13 +381,16 @@ __attribute__((noinline)) static void listio_interrupted(struct aiocb *aiocb,
     ticking(0);
 }
 
-/* Other calls soon use the stack that it has used. */
-__attribute__((noinline)) static void use_stack(void)
+/* The stack that it has used is another's now, and then the read is done. */
+__attribute__((noinline)) static void use_stack(struct aiocb *aiocb, int fd)
 {
     volatile char stack[16384];
 
     for (size_t i = 0; i < sizeof(stack); i++)
         stack[i] = 0x55;
+    write_byte(fd);
+    wait_for(aiocb);
+    stack[0] = 0;
 }
 
 static void listio_crash(void)
@@ -399,9 +402,7 @@ static void listio_crash(void)
     make_pipe(ends);
     listio_interrupted(&aiocb, ends[0], &letter);
     fflush(stdout);
-    use_stack();
-    write_byte(ends[1]);
-    wait_for(&aiocb);
+    use_stack(&aiocb, ends[1]);
     answer("aio_return", aio_return(&aiocb));
 }
 
