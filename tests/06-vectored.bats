@@ -663,7 +663,8 @@ time: N/s"
 }
 
 @test "aio-copy: what is not on the disk yet is no hole (ext4 without extents)" {
-    [[ $EUID == 0 ]] && truncate -s 64M image &&
+    [[ $EUID == 0 ]] && unshare --mount true 2>/dev/null &&
+        truncate -s 64M image &&
         mkfs.ext4 -q -O ^extents,^64bit image 2>/dev/null || return 0
     mkdir mounted
     # shellcheck disable=SC2016 # for the inner shell
