@@ -940,6 +940,7 @@ fsync $(pwd -P)/folder"
 
 @test "aio-copy: the owner of a DST stays who he is, with root as well" {
     [[ $EUID == 0 ]] || skip "only root can give files away"
+    needs_users
     data 100000 >src
     echo old >dst
     chown 12345:23456 dst

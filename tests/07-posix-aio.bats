@@ -799,7 +799,7 @@ signal: value $(on 1 2)"
 }
 
 @test "where no thread can be made each call that starts a request says EAGAIN" {
-    # As root, the probe becomes another user.
+    needs_users # as root, the probe becomes another one
     probe no_threads
     assert_output "\
 aio_read: -1 EAGAIN
@@ -1287,6 +1287,7 @@ END
 # Its write is queued behind the read that never ends.
 @test "suspend ends though its second thread cannot be made" {
     unshare --user true || [[ $EUID == 0 ]] || skip "no user of its own"
+    needs_users
     ended_in_background few
     same status "$status" 1
     assert_output "suspend: $(on aio_suspend 'aio_write few'): Resource \

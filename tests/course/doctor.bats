@@ -108,6 +108,24 @@ elsewhere() {
     assert_line '--  /proc/sys/fs/aio-nr: not there'
 }
 
+@test "without /proc the tour runs; what else needs it says so in a line" {
+    elsewhere 0 'mount -t tmpfs none /proc'
+    assert_line '--  /proc: not there; *'
+    assert_line '      *mount -t proc proc /proc'
+    cd "$root"
+    for tool in 'tools/exercise 1.1' 'tools/torture -- true' run; do
+        # shellcheck disable=SC2016,SC2086 # for the inner shell; words
+        run ! unshare --map-root-user --mount bash -c '
+            mount -t tmpfs none /proc && exec "$@"' bash tests/$tool
+        [[ $output == *'/proc is not there: mount -t proc proc /proc' ]]
+        same lines "${#lines[@]}" 1
+    done
+    # shellcheck disable=SC2016
+    run -0 unshare --map-root-user --mount bash -c '
+        mount -t tmpfs none /proc && exec tests/tools/tour'
+    [[ $output == *'byte for byte'* && $output != *'No such file'* ]]
+}
+
 @test "a checkout that cannot be written to is told, and why that matters" {
     elsewhere 1 "mount --bind $root $root && mount -o remount,bind,ro $root"
     assert_line 'NO  the course: no files can be made in *'

@@ -104,6 +104,12 @@ needs_terminals() {
     (: <>/dev/ptmx) 2>/dev/null || skip "no terminals: devpts is not mounted"
 }
 
+# Root of a sandbox may be the only user there.
+needs_users() {
+    [[ $EUID != 0 ]] || setpriv --reuid=12345 --regid=23456 --clear-groups \
+        true 2>/dev/null || skip "this root can be no other user"
+}
+
 # same WHAT GOT EXPECTED: fails and shows the difference if they differ.
 same() {
     if [[ $2 != "$3" ]]; then
