@@ -159,8 +159,8 @@ static void ask(const char *kind, int op, int fd, int block, const char *why)
         errno = res < 0 ? -res : EIO;
         err(1, "RWF_NOWAIT %s", path);
     }
-    if (res != BLOCK && request(op, fd, block, 0) != BLOCK) {
-        errno = EIO;
+    if (res != BLOCK && (res = request(op, fd, block, 0)) != BLOCK) {
+        errno = res < 0 ? -res : EIO;
         err(1, "without RWF_NOWAIT %s", path);
     }
 }

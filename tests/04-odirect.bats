@@ -1430,9 +1430,9 @@ waits() {
     each_fails "$eio" 'would-it-wait demo' \
         'io_getevents@1=res=-EIO:RWF_NOWAIT demo' \
         'io_getevents@1=res=0:RWF_NOWAIT demo'
-    AIO_FAULT='io_submit@1=EAGAIN io_submit@2=EAGAIN' \
+    AIO_FAULT='io_submit@1=EAGAIN io_submit@2=ENOSPC' \
         program -1 would-it-wait demo
-    assert_error "would-it-wait: without RWF_NOWAIT demo: $eio"
+    assert_error 'would-it-wait: without RWF_NOWAIT demo: No space left*'
 }
 
 # ---- beside-the-cache ----
