@@ -660,7 +660,8 @@ static unsigned long long value_of(union sigval value)
     uintptr_t pointer = (uintptr_t)value.sival_ptr;
     unsigned number = value.sival_int;
 
-    return pointer >> 16 >> 16 == number ? number : pointer;
+    return pointer >> 16 >> 16 == number && (unsigned)pointer == 0 ? number
+                                                                   : pointer;
 }
 
 static void note_notification(const struct sigevent *event)
