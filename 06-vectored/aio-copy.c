@@ -228,6 +228,7 @@ static void open_target(void)
 {
     const char *whole, *slash = strrchr(src, '/');
     int replaces, serial = getpid();
+    sigset_t all, mask;
     struct stat old;
     char *where;
 
@@ -252,14 +253,17 @@ static void open_target(void)
     if (replaces)
         check_replaceable(&old);
     clean_up_at_end();
+    sigfillset(&all);
     do {
         snprintf(temporary, sizeof(temporary), ".aio-copy-%06d",
                  serial++ % 1000000);
+        sigprocmask(SIG_BLOCK, &all, &mask); /* made and noted, or neither */
         out = openat(folder, temporary, O_RDWR | O_CREAT | O_EXCL, 0600);
+        named = out != -1;
+        sigprocmask(SIG_SETMASK, &mask, NULL);
     } while (out == -1 && errno == EEXIST);
     if (out == -1)
         err(1, "open a file beside %s", dst);
-    named = 1;
     if (replaces && fchown(out, old.st_uid, old.st_gid) == -1)
         err(1, "fchown %s", dst);
 }
