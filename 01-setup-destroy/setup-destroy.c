@@ -110,6 +110,11 @@ static void explain(unsigned nr_events)
     if (error == EAGAIN && (nr == -1 || max_nr == -1))
         fprintf(stderr, "probably all of fs.aio-max-nr is taken; its numbers "
                         "are hidden here: look on the host\n");
+    else if (error == EAGAIN && nr + (long)nr_events <= max_nr)
+        fprintf(stderr,
+                "aio-nr is %ld, and aio-max-nr %ld: there is room again, or "
+                "AIO is forbidden here: try once more\n",
+                nr, max_nr);
     else if (error == EAGAIN)
         fprintf(stderr,
                 "aio-nr %ld and %u more are over aio-max-nr %ld: sudo "
@@ -149,8 +154,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

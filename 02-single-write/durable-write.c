@@ -31,7 +31,7 @@ static const char *path;
 static long long perform(aio_context_t ctx, struct iocb *iocb);
 static void check(const char *command, const char *file, long long res);
 static void start(int argc, char **argv, int min, int max);
-static int create(int flags);
+static int create_in(int folder, int flags);
 static int io_destroy(aio_context_t ctx);
 static int io_setup(unsigned nr_events, aio_context_t *ctxp);
 static int io_submit(aio_context_t ctx, long nr, struct iocb **list);
@@ -55,8 +55,7 @@ int main(int argc, char **argv)
 
     /*
      * Set up: a context, the folder that holds the file's name, and the file:
-     * last, so that no old file is emptied if there is an error before. A
-     * link is not followed: the file's own name is in another folder.
+     * last, so that no old file is emptied if there is an error before.
      */
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
@@ -67,7 +66,7 @@ int main(int argc, char **argv)
     dirfd = open(name, O_RDONLY | O_DIRECTORY);
     if (dirfd == -1)
         err(1, "open %s", name);
-    fd = create(O_WRONLY | O_NOFOLLOW);
+    fd = create_in(dirfd, O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
 
@@ -144,14 +143,20 @@ static void check(const char *command, const char *file, long long res)
     }
 }
 
-/* open() that makes FILE or empties it, but leaves devices and pipes alone. */
-static int create(int flags)
+/*
+ * Makes FILE or empties it, in the very folder that will be synced. Devices
+ * and pipes are left alone; so are links, whose file has its name elsewhere.
+ */
+static int create_in(int folder, int flags)
 {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     struct stat st;
 
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-        errx(1, "open %s: not a regular file", path);
-    return open(path, flags | O_CREAT | O_TRUNC, 0666);
+    if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        errx(1, "open %s: %s", path,
+             S_ISLNK(st.st_mode) ? "is a symbolic link" : "not a regular file");
+    return openat(folder, name, flags | O_NOFOLLOW | O_CREAT | O_TRUNC, 0666);
 }
 
 /*
@@ -188,8 +193,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

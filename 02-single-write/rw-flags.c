@@ -66,20 +66,23 @@ int main(int argc, char **argv)
 {
     aio_context_t ctx = 0;
     int fds[3], ends[2];
+    sigset_t mask;
 
     start(argc, argv, 1, 1);
     path = argv[1];
     if (signal(SIGPIPE, on_sigpipe) == SIG_ERR)
         err(1, "signal");
-    fds[PLAIN] = create(O_RDWR);
-    fds[APPENDING] = open(path, O_WRONLY | O_APPEND);
-    if (fds[PLAIN] == -1 || fds[APPENDING] == -1)
-        err(1, "open %s", path);
+    sigemptyset(&mask); /* whoever started us may have blocked it */
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     if (pipe(ends) == -1 || close(ends[0]) == -1)
         err(1, "pipe");
     fds[UNREAD] = ends[1];
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
+    fds[PLAIN] = create(O_RDWR);
+    fds[APPENDING] = open(path, O_WRONLY | O_APPEND);
+    if (fds[PLAIN] == -1 || fds[APPENDING] == -1)
+        err(1, "open %s", path);
 
     for (size_t i = 0; i < sizeof(trials) / sizeof(trials[0]); i++)
         show_trial(ctx, &trials[i], fds[trials[i].file]);
@@ -117,6 +120,8 @@ static void show_trial(aio_context_t ctx, const struct trial *trial, int fd)
         n = io_submit(ctx, 1, list);
     while (n == -1 && errno == EINTR);
     if (n != 1) {
+        if (trial->flags == 0 || (errno != EINVAL && errno != EOPNOTSUPP))
+            err(1, "io_submit");
         printf("%s: refused by io_submit, %s\n", trial->what, strerror(errno));
         return;
     }
@@ -185,8 +190,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -61,9 +61,12 @@ int main(int argc, char **argv)
         length = number(argv[3], 0, 1048576);
 
     /* Set up: a file, a buffer and a context. */
-    fd = open(path, O_RDONLY);
+    fd = open(path, O_RDONLY | O_NONBLOCK); /* no wait for a pipe's writer */
     if (fd == -1)
         err(1, "open %s", path);
+    size = lseek(fd, 0, SEEK_END); /* of a disk as well; fstat() says 0 */
+    if (size == -1)
+        err(1, "lseek %s", path);
     data = malloc(length + 1); /* malloc(0) may give NULL */
     if (data == NULL)
         err(1, "malloc");
@@ -74,9 +77,6 @@ int main(int argc, char **argv)
     iocb = read_request(fd, data, length, offset);
     res = perform(ctx, &iocb);
     check("IOCB_CMD_PREAD", path, res);
-    size = lseek(fd, 0, SEEK_END); /* of a disk as well; fstat() says 0 */
-    if (size == -1)
-        err(1, "lseek %s", path);
     printf("%ld bytes at %lld: ", length, offset);
     show(res, length, offset + res >= size);
     show_data(data, res);
@@ -210,8 +210,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

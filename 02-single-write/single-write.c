@@ -49,11 +49,11 @@ int main(int argc, char **argv)
     start(argc, argv, 1, 3);
     path = argv[1];
     offset = argc > 3 ? number(argv[3], 0, LONG_MAX) : 0;
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
 
     /* Prepare: what is not named here is 0, and the kernel checks that. */
     iocb = (struct iocb){
@@ -173,8 +173,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -148,9 +148,12 @@ static void send_signals(int flags)
 {
     const struct itimerval often = { { 0, 10000 }, { 0, 10000 } };
     struct sigaction action = { .sa_handler = on_alarm, .sa_flags = flags };
+    sigset_t mask;
 
     if (sigaction(SIGALRM, &action, NULL) == -1)
         err(1, "sigaction");
+    sigemptyset(&mask); /* whoever started us may have blocked it */
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     if (setitimer(ITIMER_REAL, &often, NULL) == -1)
         err(1, "setitimer");
 }
@@ -188,8 +191,8 @@ static const char usage[] = "Usage: wait-timeout\n"
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

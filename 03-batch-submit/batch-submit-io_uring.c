@@ -66,11 +66,11 @@ int main(int argc, char **argv)
         requests = number(argv[2], 0, 262144);
     if (argc > 3)
         depth = number(argv[3], 1, 32768); /* io_uring's most */
+    ring = make_rings();
+    make_window();
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    ring = make_rings();
-    make_window();
 
     while (done < requests) {
         prepare(fd);
@@ -106,7 +106,9 @@ static int make_rings(void)
 
     if (ring == -1)
         err(1, "io_uring_setup%s",
-            errno == EPERM ? " (kernel.io_uring_disabled? a sandbox?)" : "");
+            errno == EPERM    ? " (kernel.io_uring_disabled? a sandbox?)"
+            : errno == ENOMEM ? " (ulimit -l, before Linux 5.12?)"
+                              : "");
     if (!(p.features & IORING_FEAT_SINGLE_MMAP))
         errx(1, "io_uring_setup: this kernel is too old");
     sq_entries = p.sq_entries;
@@ -297,8 +299,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

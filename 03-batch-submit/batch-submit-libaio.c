@@ -54,13 +54,13 @@ int main(int argc, char **argv)
         requests = number(argv[2], 0, 262144);
     if (argc > 3)
         depth = number(argv[3], 1, 65536);
-    fd = create(O_WRONLY);
-    if (fd == -1)
-        err(1, "open %s", path);
     errno = -io_setup(depth, &ctx); /* the library does not set it */
     if (errno != 0)
         err(1, "io_setup");
     make_window();
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
 
     while (done < requests) {
         prepare(fd);
@@ -209,8 +209,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

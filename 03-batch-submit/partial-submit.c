@@ -50,11 +50,11 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(REQUESTS, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(REQUESTS, &ctx) == -1)
-        err(1, "io_setup");
 
     /* A line each. The request in the middle has no descriptor. */
     for (int i = 0; i < REQUESTS; i++) {
@@ -176,8 +176,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -27,9 +27,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -66,9 +63,9 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
-    open_twice();
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
+    open_twice();
 
     /* One after the other: a is written through the page cache, and so on. */
     buffered_write('a');
@@ -85,6 +82,7 @@ int main(int argc, char **argv)
     printf("O_DIRECT write of d, buffered read: %c\n", letter);
 
     /* At the same time, until it is seen what that can do. */
+    signal(SIGCHLD, SIG_DFL); /* ignored, a child's status would be lost */
     while (!collide() && ++tries <= TRIES)
         ;
     if (tries > TRIES)
@@ -139,7 +137,7 @@ static char transfer(int opcode, char letter)
 static int collide(void)
 {
     pid_t parent = getpid(), child;
-    int fsync_errno = 0;
+    int status, fsync_errno = 0;
 
     buffered_write('o');
     if (fsync(cached) == -1)
@@ -158,7 +156,10 @@ static int collide(void)
         _exit(EXIT_SUCCESS);
     }
     transfer(IOCB_CMD_PWRITE, 'n');
-    waitpid(child, NULL, 0);
+    if (waitpid(child, &status, 0) == -1)
+        err(1, "waitpid");
+    if (status != 0)
+        errx(1, "child: %s", strsignal(WTERMSIG(status)));
     if (fsync(cached) == -1)
         fsync_errno = errno;
     transfer(IOCB_CMD_PREAD, 0);
@@ -172,13 +173,21 @@ static int collide(void)
     return 1;
 }
 
+/* pwrite() of all of it. A short one is no error: the next one tells. */
+static void write_all(int fd, const char *from, long length, long long offset)
+{
+    for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        n = pwrite(fd, from, length, offset);
+        if (n <= 0)
+            err(1, "pwrite %s", path);
+    }
+}
+
 /* Through the page cache, which it leaves dirty. */
 static void buffered_write(char letter)
 {
     memset(data, letter, SIZE);
-    errno = ENOSPC; /* in case it is short */
-    if (pwrite(cached, data, SIZE, 0) != SIZE)
-        err(1, "pwrite %s", path);
+    write_all(cached, data, SIZE, 0);
 }
 
 /* Once through the page cache, once past it, and once into memory. */
@@ -213,21 +222,26 @@ static void open_twice(void)
     go = memory;
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /* Past the page cache; EINVAL, too, if statx() says that FILE cannot. */
 static int open_direct(int flags)
 {
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
     int fd = open(path, flags | O_DIRECT);
-#ifdef STATX_DIOALIGN /* headers since then */
-    struct statx stx = { 0 };
+    struct new_statx stx = { 0 };
 
     if (fd != -1 &&
-        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0) {
+        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign) && stx.stx_dio_mem_align == 0) {
         close(fd);
         errno = EINVAL;
         fd = -1;
     }
-#endif
     return fd;
 }
 
@@ -276,8 +290,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

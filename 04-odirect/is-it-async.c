@@ -28,9 +28,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,6 +43,7 @@ static aio_context_t ctx = 0;
 static void *data; /* one block, aligned */
 
 static void try(const char *kind, int opcode, int fd, long long offset);
+static void write_all(int fd, const char *from, long length, long long offset);
 static void look_at_ring(void), show_filesystem(int fd), ask_alignment(int fd);
 static void start(int argc, char **argv, int min, int max);
 static int create(int flags);
@@ -60,9 +58,12 @@ int main(int argc, char **argv)
 {
     int cached, direct;
 
-    /* The file twice, through the page cache and past it. */
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+
+    /* The file twice, through the page cache and past it. */
     cached = create(O_RDWR);
     if (cached == -1)
         err(1, "open %s", path);
@@ -76,8 +77,6 @@ int main(int argc, char **argv)
     errno = posix_memalign(&data, BLOCK, BLOCK);
     if (errno != 0)
         err(1, "posix_memalign");
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
     look_at_ring();
 
     /* Through the page cache: a copy to or from memory ... */
@@ -176,10 +175,8 @@ static void try(const char *kind, int opcode, int fd, long long offset)
             iocb.aio_buf = (uintptr_t)data;
             iocb.aio_nbytes = BLOCK;
             iocb.aio_offset = offset + i * BLOCK;
-        } else {            /* there must be something to sync */
-            errno = ENOSPC; /* in case it is short */
-            if (pwrite(fd, data, BLOCK, offset + i * BLOCK) != BLOCK)
-                err(1, "pwrite %s", path);
+        } else { /* there must be something to sync */
+            write_all(fd, data, BLOCK, offset + i * BLOCK);
         }
         before = sleeps();
         do
@@ -214,6 +211,16 @@ static void try(const char *kind, int opcode, int fd, long long offset)
     printf("%*s%s\n", 52 - n, "", picture);
 }
 
+/* pwrite() of all of it. A short one is no error: the next one tells. */
+static void write_all(int fd, const char *from, long length, long long offset)
+{
+    for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        n = pwrite(fd, from, length, offset);
+        if (n <= 0)
+            err(1, "pwrite %s", path);
+    }
+}
+
 /*
  * The filesystem's type as `mount` has it: /proc/self/mountinfo says it behind
  * " - ", for each mount. Which one is ours, fdinfo knows.
@@ -241,6 +248,12 @@ static void show_filesystem(int fd)
         fclose(file);
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /*
  * What addresses, and what offsets and lengths, must be multiples of. statx()
  * says that since Linux 6.1, and 0 means not with this file.
@@ -248,17 +261,16 @@ static void show_filesystem(int fd)
 static void ask_alignment(int fd)
 {
     const char *source = "a guess: statx does not say";
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
 
     memory_align = offset_align = 4096; /* fits nearly every disk */
-#ifdef STATX_DIOALIGN                   /* headers since then */
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign)) {
         memory_align = stx.stx_dio_mem_align;
         offset_align = stx.stx_dio_offset_align;
         source = "says statx";
     }
-#endif
     if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
         err(1, "fcntl %s", path);
     if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
@@ -318,8 +330,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

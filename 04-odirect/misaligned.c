@@ -24,9 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -65,6 +62,8 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1 && errno == EINVAL)
         fd = create(O_WRONLY);
@@ -75,8 +74,6 @@ int main(int argc, char **argv)
     if (errno != 0)
         err(1, "posix_memalign");
     data = buffer;
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
 
     /* One thing off at a time. */
     block = offset_align < 512 ? 512 : offset_align;
@@ -180,6 +177,12 @@ static struct io_event write_once(int fd, int address, long length,
     return event;
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /*
  * What addresses, and what offsets and lengths, must be multiples of. statx()
  * says that since Linux 6.1, and 0 means not with this file.
@@ -187,17 +190,16 @@ static struct io_event write_once(int fd, int address, long length,
 static void ask_alignment(int fd)
 {
     const char *source = "a guess: statx does not say";
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
 
     memory_align = offset_align = 4096; /* fits nearly every disk */
-#ifdef STATX_DIOALIGN                   /* headers since then */
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign)) {
         memory_align = stx.stx_dio_mem_align;
         offset_align = stx.stx_dio_offset_align;
         source = "says statx";
     }
-#endif
     if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
         err(1, "fcntl %s", path);
     if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
@@ -256,8 +258,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

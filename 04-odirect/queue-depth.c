@@ -24,9 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,6 +40,7 @@ static long nr_ready, in_flight, done, submits, reaps, most;
 static int over; /* the time is up */
 
 static void measure(aio_context_t ctx, int fd, long depth);
+static void write_all(int fd, const char *from, long length, long long offset);
 static int open_or_make(void);
 static void ask_alignment(int fd);
 static void start(int argc, char **argv, int min, int max);
@@ -226,13 +224,21 @@ static void write_file(int fd)
     for (long i = 0; i < mebibytes; i++) {
         for (size_t j = 0; j < MEBIBYTE / sizeof(*data); j++)
             data[j] = lrand48();
-        errno = ENOSPC; /* in case it is short */
-        if (pwrite(fd, data, MEBIBYTE, (off_t)i * MEBIBYTE) != MEBIBYTE)
-            err(1, "pwrite %s", path);
+        write_all(fd, memory, MEBIBYTE, (long long)i * MEBIBYTE);
     }
     if (fsync(fd) == -1)
         err(1, "fsync %s", path);
     free(memory);
+}
+
+/* pwrite() of all of it. A short one is no error: the next one tells. */
+static void write_all(int fd, const char *from, long length, long long offset)
+{
+    for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        n = pwrite(fd, from, length, offset);
+        if (n <= 0)
+            err(1, "pwrite %s", path);
+    }
 }
 
 /*
@@ -249,6 +255,8 @@ static int open_or_make(void)
     if (!disk && !S_ISREG(st.st_mode))
         err(1, "open %s", path);
     fd = open(path, made ? O_RDWR | O_CREAT | O_EXCL : O_RDONLY, 0600);
+    if (fd == -1 && made && errno == EEXIST)
+        errx(1, "open %s: is a symbolic link to nothing", path);
     if (fd == -1)
         err(1, "open %s", path);
     if (made && unlink(path) == -1)
@@ -271,11 +279,17 @@ static int open_or_make(void)
     if (made)
         printf("made for this, and removed\n");
     else if (!disk && st.st_blocks < size / 512)
-        printf("with holes: reading these takes no disk\n");
+        printf("with holes, or compressed: the disk reads less\n");
     else
         printf("as it was\n");
     return fd;
 }
+
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
 
 /*
  * What addresses, and what offsets and lengths, must be multiples of. statx()
@@ -284,17 +298,16 @@ static int open_or_make(void)
 static void ask_alignment(int fd)
 {
     const char *source = "a guess: statx does not say";
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
 
     memory_align = offset_align = 4096; /* fits nearly every disk */
-#ifdef STATX_DIOALIGN                   /* headers since then */
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign)) {
         memory_align = stx.stx_dio_mem_align;
         offset_align = stx.stx_dio_offset_align;
         source = "says statx";
     }
-#endif
     if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
         err(1, "fcntl %s", path);
     if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
@@ -345,8 +358,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -52,6 +52,8 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_RDWR | O_DIRECT);
     if (fd == -1 && errno == EINVAL) {
         printf("O_DIRECT: not with this file\n");
@@ -63,8 +65,6 @@ int main(int argc, char **argv)
     if (errno != 0)
         err(1, "posix_memalign");
     data = memset(memory, 'x', ROOM);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
 
     unit = ask_promise(fd);
     if (unit == 0 || unit > 16384)
@@ -114,6 +114,7 @@ static void try(const char *what, int opcode, int fd, long length, long offset)
 {
     struct iovec halves[2] = { { data, length / 2 }, { data, length / 2 } };
     int n, two = opcode == IOCB_CMD_PWRITEV;
+    const char *by = "";
     struct io_event event;
     struct iocb iocb = {
         .aio_lio_opcode = opcode,
@@ -125,23 +126,31 @@ static void try(const char *what, int opcode, int fd, long length, long offset)
     };
     struct iocb *list[1] = { &iocb };
 
-    printf("%ld bytes at %ld, %s: ", length, offset, what);
     do
         n = io_submit(ctx, 1, list);
     while (n == -1 && errno == EINTR);
     if (n == -1) {
-        printf("refused by io_submit: %s\n", strerror(errno));
-        return;
+        if (errno != EINVAL && errno != EOPNOTSUPP)
+            err(1, "io_submit");
+        by = " by io_submit";
+        event.res = -errno;
+    } else {
+        do
+            n = io_getevents(ctx, 1, 1, &event, NULL);
+        while (n == -1 && errno == EINTR);
+        if (n != 1)
+            err(1, "io_getevents");
     }
-    do
-        n = io_getevents(ctx, 1, 1, &event, NULL);
-    while (n == -1 && errno == EINTR);
-    if (n != 1)
-        err(1, "io_getevents");
+    if (event.res != length && event.res != -EINVAL &&
+        event.res != -EOPNOTSUPP) {
+        errno = event.res < 0 ? -event.res : EIO;
+        err(1, "request for %s", path);
+    }
+    printf("%ld bytes at %ld, %s: ", length, offset, what);
     if (event.res == length)
         printf("done\n");
     else
-        printf("refused: %s\n", strerror(event.res < 0 ? -event.res : EIO));
+        printf("refused%s: %s\n", by, strerror(-event.res));
 }
 
 /* open() that makes FILE or empties it, but leaves devices and pipes alone. */
@@ -188,8 +197,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

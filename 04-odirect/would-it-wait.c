@@ -24,9 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,6 +51,8 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     cached = create(O_RDWR);
     if (cached == -1)
         err(1, "open %s", path);
@@ -68,8 +67,6 @@ int main(int argc, char **argv)
     if (errno != 0)
         err(1, "posix_memalign");
     data = memset(memory, 'x', BLOCK);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
 
     /* Blocks 0 to 3 are written, 4 to 7 a hole, 8 to 11 allocated ahead. */
     for (int block = 0; block < 4; block++)
@@ -165,12 +162,20 @@ static void ask(const char *kind, int op, int fd, int block, const char *why)
     }
 }
 
+/* pwrite() of all of it. A short one is no error: the next one tells. */
+static void write_all(int fd, const char *from, long length, long long offset)
+{
+    for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        n = pwrite(fd, from, length, offset);
+        if (n <= 0)
+            err(1, "pwrite %s", path);
+    }
+}
+
 /* Through the page cache: its pages are dirty then. */
 static void write_block(int fd, int block)
 {
-    errno = ENOSPC; /* in case it is short */
-    if (pwrite(fd, data, BLOCK, (long long)block * BLOCK) != BLOCK)
-        err(1, "pwrite %s", path);
+    write_all(fd, data, BLOCK, (long long)block * BLOCK);
 }
 
 /* What is dirty goes to the disk, and then no page is kept. */
@@ -182,21 +187,26 @@ static void write_back(int fd)
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /* Past the page cache; EINVAL, too, if statx() says that FILE cannot. */
 static int open_direct(int flags)
 {
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
     int fd = open(path, flags | O_DIRECT);
-#ifdef STATX_DIOALIGN /* headers since then */
-    struct statx stx = { 0 };
+    struct new_statx stx = { 0 };
 
     if (fd != -1 &&
-        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN) && stx.stx_dio_mem_align == 0) {
+        syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign) && stx.stx_dio_mem_align == 0) {
         close(fd);
         errno = EINVAL;
         fd = -1;
     }
-#endif
     return fd;
 }
 
@@ -245,8 +255,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

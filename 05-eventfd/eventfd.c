@@ -21,9 +21,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -65,8 +62,10 @@ int main(int argc, char **argv)
     start(argc, argv, 1, 2);
     path = argv[1];
     if (argc > 2)
-        size = number(argv[2], 0, INT32_MAX);
+        size = number(argv[2], 0, INT32_MAX / BLOCK * BLOCK);
     requests = size / BLOCK + (size % BLOCK > 0);
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1 && errno == EINVAL)
         fd = create(O_WRONLY);
@@ -74,8 +73,6 @@ int main(int argc, char **argv)
         err(1, "open %s", path);
     ask_alignment(fd);
     allocate(fd, size);
-    if (io_setup(depth, &ctx) == -1)
-        err(1, "io_setup");
     make_window();
     epoll = make_loop();
 
@@ -309,6 +306,12 @@ static void tick(void)
         err(1, "epoll_wait");
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /*
  * What addresses, and what offsets and lengths, must be multiples of. statx()
  * says that since Linux 6.1, and 0 means not with this file.
@@ -316,17 +319,16 @@ static void tick(void)
 static void ask_alignment(int fd)
 {
     const char *source = "a guess: statx does not say";
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
 
     memory_align = offset_align = 4096; /* fits nearly every disk */
-#ifdef STATX_DIOALIGN                   /* headers since then */
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign)) {
         memory_align = stx.stx_dio_mem_align;
         offset_align = stx.stx_dio_offset_align;
         source = "says statx";
     }
-#endif
     if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
         err(1, "fcntl %s", path);
     if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
@@ -344,7 +346,12 @@ static void ask_alignment(int fd)
 /* Gives the file its blocks, and its length, before there is data in them. */
 static void allocate(int fd, long long length)
 {
-    if (length == 0 || fallocate(fd, 0, 0, padded(length)) == 0)
+    int n;
+
+    do
+        n = length == 0 ? 0 : fallocate(fd, 0, 0, padded(length));
+    while (n == -1 && errno == EINTR);
+    if (n == 0)
         return;
     if (errno == EFBIG && fallocate(fd, 0, 0, length) == 0 &&
         fcntl(fd, F_SETFL, 0) == 0) {
@@ -424,8 +431,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

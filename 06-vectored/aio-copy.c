@@ -28,9 +28,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -126,8 +123,8 @@ static void check_regular(const char *path, mode_t mode)
  * A copy of what changes meanwhile is a copy of nothing. A read lease is not
  * given while somebody has SRC open for writing; and whoever opens it so later
  * waits until we have noticed. Without one (SRC is not ours, its filesystem has
- * none) there is the time of the last change, in steps of up to a second: wait
- * until a change would show. What is stored through a mapping may never show.
+ * none) there is the time of the last change, in steps of up to two seconds:
+ * wait until one would show. What is stored through a mapping may never show.
  */
 static void open_source(void)
 {
@@ -203,13 +200,21 @@ static void clean_up_at_end(void)
             signal(signo, SIG_IGN); /* nohup wants it so */
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, stx_blksize;
+    uint64_t stx_attributes;
+    uint32_t others[34];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /*
  * What would fail at the end is tried now. rmdir() never removes a file, but
  * first finds out whether that is allowed: rename() will ask the same.
  */
 static void check_replaceable(const struct stat *old)
 {
-    struct statx stx = { 0 };
+    struct new_statx stx = { 0 };
 
     check_regular(dst, old->st_mode);
     if (old->st_dev == source.st_dev && old->st_ino == source.st_ino)
@@ -238,6 +243,8 @@ static void open_target(void)
         dst = where;
     }
     path = realpath(dst, NULL);
+    if (path == NULL && errno != ENOENT)
+        err(1, "open %s", dst);
     whole = path ? path : dst;
     slash = strrchr(whole, '/');
     name = slash ? slash + 1 : whole;
@@ -271,17 +278,16 @@ static void open_target(void)
 /* Has a file go past the page cache, if it can with blocks of ours. */
 static void go_direct(const char *path, int fd)
 {
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
     unsigned align = 4096; /* fits nearly every disk */
 
-#ifdef STATX_DIOALIGN /* headers since Linux 6.1 */
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign)) {
         align = stx.stx_dio_offset_align;
         if (align < stx.stx_dio_mem_align)
             align = stx.stx_dio_mem_align;
     }
-#endif
     if (align == 0 || block % align != 0 || fcntl(fd, F_SETFL, O_DIRECT) == -1)
         align = 1;
     printf("%s: %s\n", path,
@@ -330,9 +336,12 @@ static void reserve(void)
     if (ftruncate(out, limit) == -1)
         err(1, "ftruncate %s", dst);
     for (from = 0; next_data(&from, &to); from = to)
-        if (fallocate(out, 0, from, to - from) == -1 &&
-            (errno == ENOSPC || errno == EDQUOT)) /* else it cannot */
-            err(1, "fallocate %s", dst);
+        if (fallocate(out, 0, from, to - from) == -1) {
+            if (errno == EINTR)
+                to = from;                               /* once more */
+            else if (errno == ENOSPC || errno == EDQUOT) /* else it cannot */
+                err(1, "fallocate %s", dst);
+        }
     limit -= limit % alignment;
 }
 
@@ -574,8 +583,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -23,9 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -72,11 +69,11 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(BATCH, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_RDWR);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(BATCH, &ctx) == -1)
-        err(1, "io_setup");
 
     ring = (void *)(uintptr_t)ctx;
     if (ring->magic != 0xa10a10a1 || ring->incompat_features != 0) {
@@ -231,21 +228,26 @@ static long run(aio_context_t ctx, enum way way, int fd, int opcode)
     return calls;
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /*
  * Past the page cache, unless statx() says that FILE can't be used so, or that
  * BLOCK is no multiple of the alignment.
  */
 static int go_direct(int fd)
 {
-#ifdef STATX_DIOALIGN /* headers since then */
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
 
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN) &&
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign) &&
         (stx.stx_dio_mem_align == 0 || BLOCK % stx.stx_dio_mem_align != 0 ||
          BLOCK % stx.stx_dio_offset_align != 0))
         return 0;
-#endif
     return fcntl(fd, F_SETFL, O_DIRECT) == 0;
 }
 
@@ -294,8 +296,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

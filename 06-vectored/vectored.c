@@ -4,7 +4,7 @@
  * Writes RECORDS records to FILE. Header, body and padding of each lie in other
  * places of memory than in the file: IOCB_CMD_PWRITEV gathers them without a
  * copy, IOCB_CMD_PREADV scatters them again. With O_DIRECT each segment must
- * be aligned: one that is not fails its whole request.
+ * be aligned: on most filesystems one that is not fails its whole request.
  *
  * Build:  cc -o vectored vectored.c
  * Usage:  ./vectored FILE [RECORDS]
@@ -22,9 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -66,6 +63,8 @@ int main(int argc, char **argv)
     path = argv[1];
     if (argc > 2)
         requests = number(argv[2], 1, 16384);
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_RDWR | O_DIRECT);
     if (fd == -1 && errno == EINVAL)
         fd = create(O_RDWR);
@@ -73,8 +72,6 @@ int main(int argc, char **argv)
         err(1, "open %s", path);
     ask_alignment(fd);
     allocate(fd, (long long)requests * BLOCK);
-    if (io_setup(depth, &ctx) == -1)
-        err(1, "io_setup");
     make_window();
 
     while (done < requests) {
@@ -82,8 +79,8 @@ int main(int argc, char **argv)
         submit(ctx);
         reap(ctx, 1);
     }
-    printf("PWRITEV: %ld records of %d + %d + %d bytes\n", done, HEADER, BODY,
-           PADDING);
+    printf("PWRITEV: %ld record%s of %d + %d + %d bytes\n", done,
+           done == 1 ? "" : "s", HEADER, BODY, PADDING);
     printf("PREADV: headers, bodies and padding as they were written\n");
     try_odd(ctx);
 
@@ -232,7 +229,7 @@ static void reap(aio_context_t ctx, long min_nr)
     }
 }
 
-/* A segment of 100 bytes: under O_DIRECT all of the request is refused. */
+/* A segment of 100 bytes: O_DIRECT refuses all of the request, mostly. */
 static void try_odd(aio_context_t ctx)
 {
     struct request *request = idle[nr_idle - 1];
@@ -249,6 +246,12 @@ static void try_odd(aio_context_t ctx)
            event.res < 0 ? strerror(-event.res) : "fine, without alignment");
 }
 
+/* struct statx since Linux 6.1, by numbers: not all headers have that yet. */
+struct new_statx {
+    uint32_t stx_mask, others[37];
+    uint32_t stx_dio_mem_align, stx_dio_offset_align, more[24];
+};
+
 /*
  * What addresses, and what offsets and lengths, must be multiples of. statx()
  * says that since Linux 6.1, and 0 means not with this file.
@@ -256,17 +259,16 @@ static void try_odd(aio_context_t ctx)
 static void ask_alignment(int fd)
 {
     const char *source = "a guess: statx does not say";
-    struct statx stx = { 0 };
+    const unsigned dioalign = 0x2000; /* STATX_DIOALIGN */
+    struct new_statx stx = { 0 };
 
     memory_align = offset_align = 4096; /* fits nearly every disk */
-#ifdef STATX_DIOALIGN                   /* headers since then */
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, dioalign, &stx) == 0 &&
+        (stx.stx_mask & dioalign)) {
         memory_align = stx.stx_dio_mem_align;
         offset_align = stx.stx_dio_offset_align;
         source = "says statx";
     }
-#endif
     if (memory_align == 0 && fcntl(fd, F_SETFL, 0) == -1)
         err(1, "fcntl %s", path);
     if (!(fcntl(fd, F_GETFL) & O_DIRECT)) {
@@ -284,7 +286,12 @@ static void ask_alignment(int fd)
 /* Gives the file its blocks, and its length, before there is data in them. */
 static void allocate(int fd, long long length)
 {
-    if (length == 0 || fallocate(fd, 0, 0, padded(length)) == 0)
+    int n;
+
+    do
+        n = length == 0 ? 0 : fallocate(fd, 0, 0, padded(length));
+    while (n == -1 && errno == EINTR);
+    if (n == 0)
         return;
     if (errno == EFBIG && fallocate(fd, 0, 0, length) == 0 &&
         fcntl(fd, F_SETFL, 0) == 0) {
@@ -364,8 +371,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -51,6 +51,7 @@ int main(int argc, char **argv)
     fd = create(O_RDWR);
     if (fd == -1)
         err(1, "open %s", path);
+    signal(SIGCHLD, SIG_DFL); /* ignored, a child's status would be lost */
 
     exit_with_posix();
     child_has_one();
@@ -101,11 +102,15 @@ static void show(const char *what, int done)
 static int split(void)
 {
     pid_t child = fork();
+    sigset_t mask;
     int status;
 
     if (child == -1)
         err(1, "fork");
     if (child == 0) {
+        signal(SIGALRM, SIG_DFL); /* whoever started us may have changed it */
+        sigemptyset(&mask);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
         alarm(20); /* a worker that it has not may hold a lock of glibc's */
         return CHILD;
     }
@@ -203,6 +208,16 @@ static void child_starts_one(int fd)
     show("a write of the child", done);
 }
 
+/* pwrite() of all of it. A short one is no error: the next one tells. */
+static void write_all(int fd, const char *from, long length, long long offset)
+{
+    for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        n = pwrite(fd, from, length, offset);
+        if (n <= 0)
+            err(1, "pwrite %s", path);
+    }
+}
+
 /* The child ends while the disk is at work. (The file has its blocks.) */
 static void exit_with_kernel(int fd)
 {
@@ -214,9 +229,7 @@ static void exit_with_kernel(int fd)
     aio_context_t ctx = 0;
     long there = 0;
 
-    errno = EIO; /* if it is short */
-    if (pwrite(fd, data, MUCH, 0) != MUCH)
-        err(1, "pwrite %s", path);
+    write_all(fd, data, MUCH, 0);
     if (fsync(fd) == -1)
         err(1, "fsync %s", path);
     if (split() == CHILD) {
@@ -269,8 +282,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

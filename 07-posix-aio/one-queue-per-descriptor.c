@@ -57,6 +57,8 @@ int main(int argc, char **argv)
     begin(&aiocbs[2], LIO_READ, copy, &letters[2]);
     begin(&aiocbs[3], LIO_READ, other, &letters[3]);
     two = count_threads() - before - one;
+    if (two == 0)
+        errx(1, "aio_read: no second thread can be made");
     printf("two reads, two descriptors: %d at a time\n", two);
 
     /* A byte for each, and the FIFO is empty again. */
@@ -182,8 +184,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

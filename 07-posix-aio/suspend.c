@@ -41,8 +41,9 @@ int main(int argc, char **argv)
     char text[] = "Hello, asynchronous world!\n", letter;
     struct aiocb of_pipe, of_file;
     const struct aiocb *list[3] = { &of_pipe, NULL, &of_file };
-    struct itimerval each_ms = { { 0, 1000 }, { 0, 1000 } }, stop = { 0 };
+    struct itimerval each_ms = { { 0, 1000 }, { 0, 1000 } };
     struct sigaction action = { .sa_handler = on_alarm };
+    sigset_t mask;
     int fd, ends[2];
 
     start(argc, argv, 1, 1);
@@ -67,8 +68,7 @@ int main(int argc, char **argv)
     show("  FILE", &of_file);
     check(&of_file, "aio_write", path);
 
-    /* It never blocks for a request that is done: strike such off. A NULL is
-     * skipped, so the list needs no closing up. */
+    /* It never blocks for one that is done: strike it off. NULL is skipped. */
     suspend("again", list, &limit);
     list[2] = NULL;
 
@@ -79,11 +79,11 @@ int main(int argc, char **argv)
     /* A timer that ticks on: one signal may come just ahead of the wait. */
     if (sigaction(SIGALRM, &action, NULL) == -1)
         err(1, "sigaction");
+    sigemptyset(&mask); /* whoever started us may have blocked it */
+    sigprocmask(SIG_SETMASK, &mask, NULL);
     if (setitimer(ITIMER_REAL, &each_ms, NULL) == -1)
         err(1, "setitimer");
     suspend("only the pipe, and a signal", list, &(struct timespec){ 10, 0 });
-    if (setitimer(ITIMER_REAL, &stop, NULL) == -1)
-        err(1, "setitimer");
 
     /* Nothing to wait for: glibc returns at once, as if something were done.
      * musl waits, without a time-out for ever. Count what is in flight. */
@@ -134,6 +134,7 @@ static void suspend(const char *what, const struct aiocb *const list[],
     if (error != 0 &&
         (timeout == &limit || (error != EAGAIN && error != EINTR)))
         err(1, "aio_suspend");
+    alarm(0); /* no more signals: output is not to be interrupted */
     printf("%s: %s\n", what,
            error == EAGAIN  ? "-1 EAGAIN"
            : error == EINTR ? "-1 EINTR"
@@ -142,8 +143,12 @@ static void suspend(const char *what, const struct aiocb *const list[],
 
 static void show(const char *what, const struct aiocb *aiocb)
 {
+    int error = aio_error(aiocb);
+
     printf("%s: %s\n", what,
-           aio_error(aiocb) == EINPROGRESS ? "EINPROGRESS" : "0");
+           error == EINPROGRESS ? "EINPROGRESS"
+           : error == 0         ? "0"
+                                : strerror(error));
 }
 
 /* Nothing is to be done: that it came is enough. */
@@ -188,8 +193,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -131,6 +131,13 @@ aio-nr before io_setup: N"
  sudo sysctl -w fs.aio-max-nr=$((nr + too_many)) (in a container: on its host)"
 }
 
+@test "EAGAIN though the numbers leave room: setup-destroy wants no other limit" {
+    AIO_FAULT='io_setup@1=EAGAIN' program -1 setup-destroy
+    [[ $stderr =~ ^'setup-destroy: io_setup: Resource temporarily unavailable
+aio-nr is '[0-9]+', and aio-max-nr '[0-9]+': there is room again, or AIO '\
+'is forbidden here: try once more'$ ]] || same stderr "$stderr" "... once more"
+}
+
 @test "where /proc/sys/fs is hidden, setup-destroy makes up no numbers" {
     local hidden="\
 setup-destroy: io_setup: Resource temporarily unavailable

@@ -286,7 +286,9 @@ failed() {
     # These numbers are still taken.
     for it in "${batches[@]}"; do
         EXPECT='open .: Is a directory' begin "$it" . 262144
-        EXPECT='open .: Is a directory' begin "$it" . 0 65536
+        # (That may be more than is left of aio-max-nr.)
+        EXPECT='@(open .: Is a directory|io_setup: *unavailable)' \
+            begin "$it" . 0 65536
     done
     failed
 }
@@ -296,7 +298,7 @@ failed() {
 
     for it in "${batches[@]}"; do
         traced "$it" demo 10 4
-        same "first calls" "$(head -n 2 <<<"$trace")" "\
+        same "first calls" "$(sed '/^io_setup/d' <<<"$trace" | head -n 2)" "\
 signal SIGXFSZ ignored
 create demo 666"
         # (Some versions of libaio make their system calls unseen.)
@@ -602,8 +604,8 @@ io_getevents 1 64 -"
     traced partial-submit demo
     same calls "$(sed '/^io_getevents/d' <<<"$trace")" "\
 signal SIGXFSZ ignored
-create demo 666
 io_setup 3 = 0
+create demo 666
 io_submit 3 = 1: pwrite demo 6@0, pwrite -1 7@6 data=1
 io_submit 2 = -9: pwrite -1 7@6 data=1
 io_submit 2 = 2: pwrite demo 7@6 data=1, pwrite demo 6@13 data=2
@@ -1039,7 +1041,8 @@ needs_io_uring() {
         io_uring_setup@1=ENOSYS 'io_uring_setup: Function not implemented' \
         io_uring_setup@1=EPERM "io_uring_setup (kernel.io_uring_disabled? a\
  sandbox?): Operation not permitted" \
-        io_uring_setup@1=ENOMEM 'io_uring_setup: *memory'
+        io_uring_setup@1=ENOMEM \
+        'io_uring_setup (ulimit -l, before Linux 5.12?): *memory'
     failed
 
     # And with a filter as containers have it, whatever there is.

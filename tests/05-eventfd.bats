@@ -157,7 +157,7 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
 @test "eventfd refuses a SIZE that is no number, and makes no file" {
     local size
 
-    for size in x -1 1x 99999999999999999999; do
+    for size in x -1 1x 2147418113 99999999999999999999; do
         EXPECT=$size begin eventfd demo "$size"
     done
     while next; do
@@ -178,8 +178,8 @@ io_pgetevents with neither: 0 events, time-out, handled: 3'
     done
     same calls "$(uniq <<<"$trace" | sed 's/ = [0-9]*$//' | uniq)" "\
 signal SIGXFSZ ignored
-create demo 666
 io_setup 8
+create demo 666
 io_submit 8 = 8:$requests
 io_getevents 0 64 -
 io_destroy"
@@ -243,6 +243,7 @@ io_destroy"
             begin eventfd demo 524288
     done
     AIO_FAULT='io_submit@1=short=3 io_submit@2=EAGAIN' begin eventfd demo 524288
+    AIO_FAULT='fallocate@1=EINTR' begin eventfd demo 524288
     while next; do
         assert_status 0
         assert_written "$at/demo" 524288

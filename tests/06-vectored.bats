@@ -161,7 +161,7 @@ PREADV with a segment of 100 bytes: fine, without alignment"
     for fault in 'io_submit@*=short=1' 'io_submit@*=short=3' \
         'io_getevents@*=short=1' 'io_submit@1=EINTR io_submit@3=EINTR' \
         'io_submit@1=short=2 io_submit@2=EAGAIN' \
-        'io_getevents@1=EINTR io_getevents@3=EINTR'; do
+        'io_getevents@1=EINTR io_getevents@3=EINTR' fallocate@1=EINTR; do
         AIO_FAULT=$fault program -0 vectored demo
         assert_stderr ""
         cmp demo "$BATS_FILE_TMPDIR/records"
@@ -175,15 +175,16 @@ PREADV with a segment of 100 bytes: fine, without alignment"
     for bytes in 512 16384 20480 49152 65024; do
         AIO_FAULT="io_submit@1=bytes=$bytes io_submit@2=bytes=$bytes" \
             AIO_DIOALIGN='512 512' AIO_WATCH=log.$bytes \
-            program -0 vectored demo 2
+            program -0 vectored demo 1
         assert_stderr ""
-        cmp demo <(records 2)
+        assert_line 'PWRITEV: 1 record of *'
+        cmp demo <(records 1)
     done
     # What was left of the second segment, as much as was let through.
-    grep -q '^submit 8:20480:20480 ' log.20480
+    grep -q '^submit 8:20480:20480$' log.20480
     # All of it, and the third; a segment that is done is in it no more.
-    grep -q '^submit 8:40960:8192/16384' log.20480
-    grep -qE '^submit( 8:114688:16384)? 8:49152:16384( |$)' log.49152
+    grep -q '^submit 8:40960:8192/16384$' log.20480
+    grep -qE '^submit 8:49152:16384( |$)' log.49152
 }
 
 @test "vectored: an error in an event names the request and the record" {
@@ -1046,6 +1047,10 @@ fsync $(pwd -P)/folder"
     ln -s nothing dangling
     program -1 aio-copy src dangling
     assert_error "aio-copy: dangling: is a symbolic link to nothing"
+    ln -s loop loop
+    program -1 aio-copy src loop
+    assert_error "aio-copy: open loop: *symbolic link*"
+    rm loop
     files dangling link real seen src
 }
 
@@ -1111,7 +1116,7 @@ fsync $(pwd -P)/folder"
     program -1 aio-copy src missing/dst
     assert_error "aio-copy: open missing/.: $reason_ENOENT"
     program -1 aio-copy src src/dst
-    assert_error "aio-copy: open src/.: $reason_ENOTDIR"
+    assert_error "aio-copy: open src/dst: $reason_ENOTDIR"
     program -1 aio-copy src ''
     assert_error "aio-copy: open : $reason_ENOENT"
     program -1 aio-copy src missing/
@@ -1460,13 +1465,15 @@ wait_for_writer() {
     local command
 
     data 100 >src
-    for command in "vectored demo.1" "ring-reap demo.2" "aio-copy src dst"; do
+    data 100 >demo
+    for command in "vectored demo" "ring-reap demo" "aio-copy src demo"; do
         # shellcheck disable=SC2086 # several
         in_sandbox ENOSYS $command
         same status "$status" 1
         assert_error "${command%% *}: io_setup: $reason_ENOSYS"
     done
-    files demo.1 demo.2 src
+    files demo src
+    cmp demo src
 }
 
 @test "output of chapter 6 that does not arrive is a failure" {

@@ -260,10 +260,19 @@ aio_suspend@1=EAGAIN: aio_suspend: Resource temporarily unavailable
 aio_return@1=EINVAL: aio_return: Invalid argument
 sigaction@1=EINVAL: sigaction: Invalid argument
 setitimer@1=EINVAL: setitimer: Invalid argument
-setitimer@2=EINVAL: setitimer: Invalid argument
 write@1=EPIPE: write pipe: Broken pipe
 aio_return@2=EINVAL: aio_return: Invalid argument
 END
+}
+
+@test "suspend is woken by its timer also if it was started with it blocked" {
+    ended 60 env --block-signal=ALRM "$root/$chapter/suspend" demo.txt
+    assert_line "only the pipe, and a signal: -1 EINTR"
+}
+
+@test "suspend takes no failed request for one that is done" {
+    AIO_FAULT='aio_error@2=ENOSPC' program -0 suspend demo.txt
+    assert_line "  FILE: No space left on device"
 }
 
 @test "signal names each call that fails" {
@@ -309,6 +318,7 @@ sigprocmask@1=EINVAL: sigprocmask: Invalid argument
 lio_listio@2=EAGAIN: lio_listio: Resource temporarily unavailable
 sigtimedwait@1=EAGAIN: sigtimedwait: Resource temporarily unavailable
 lio_listio@3=EBADF: lio_listio: Bad file descriptor
+aio_error@14=ENOSPC: LIO_WRITE demo.txt: No space left on device
 END
 }
 
@@ -1268,7 +1278,7 @@ aio_read@1=EAGAIN: aio_read pipe: Resource temporarily unavailable
 write@1=EPIPE: write pipe: Broken pipe
 aio_error@*=EIO: aio_read pipe: $eio
 pwrite@1=ENOSPC: pwrite demo.txt: No space left on device
-pwrite@1=short=5: pwrite demo.txt: $eio
+pwrite@1=short=5 pwrite@2=EIO: pwrite demo.txt: $eio
 fsync@1=EIO: fsync demo.txt: $eio
 io_setup@1=EAGAIN: io_setup: Resource temporarily unavailable
 io_submit@1=EINVAL: io_submit: Invalid argument
@@ -1292,6 +1302,11 @@ END
     same status "$status" 1
     assert_output "suspend: $(on aio_suspend 'aio_write few'): Resource \
 temporarily unavailable"
+    # shellcheck disable=SC2016 # for the inner shell
+    run "${few_threads[@]}" bash -c 'ulimit -u 2; exec "$1" queue' \
+        bash "$root/$chapter/one-queue-per-descriptor"
+    same "last line" "${lines[-1]}" "one-queue-per-descriptor: aio_read: \
+$(on 'no second thread can be made' 'Resource temporarily unavailable')"
 }
 
 @test "listio ends though its signal is lost, and others keep coming" {

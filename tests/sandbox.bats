@@ -26,6 +26,29 @@ libaio() {
     done
 }
 
+@test "where no context can be had an old FILE keeps what is in it" {
+    local it
+
+    echo old >demo
+    echo new >src
+    for it in 02-single-write/{single-write,durable-write,rw-flags} \
+        03-batch-submit/{batch-submit,batch-submit-libaio,partial-submit} \
+        04-odirect/{odirect,misaligned,is-it-async,would-it-wait,torn-write} \
+        04-odirect/beside-the-cache 05-eventfd/eventfd 06-vectored/ring-reap \
+        06-vectored/vectored '06-vectored/aio-copy src'; do
+        [[ -x $root/${it% *} ]] || continue     # there is no libaio
+        # shellcheck disable=SC2086 # two words
+        ended 20 "$root/tests/helpers/sandbox" io_setup=ENOSYS -- \
+            "$root/"$it demo
+        same "status of $it" "$status" 1
+        same "demo after $it" "$(<demo)" old
+    done
+    ended 20 "$root/tests/helpers/sandbox" io_uring_setup=ENOSYS -- \
+        "$root/$chapter/batch-submit-io_uring" demo
+    same "status of batch-submit-io_uring" "$status" 1
+    same demo "$(<demo)" old
+}
+
 @test "through libaio, a forbidden call looks the same" {
     local call
 

@@ -14,7 +14,7 @@
  *         status 1, and on stderr "3-per-thread: CALL: reason".
  * Try:    AIO_TRACE=/dev/stderr LD_PRELOAD=tests/helpers/fault.so
  *         01-setup-destroy/exercises/3-per-thread 4
- * Read:   01-setup-destroy/README.md, line 260 (Whose is a context?);
+ * Read:   01-setup-destroy/README.md, line 265 (Whose is a context?);
  *         01-setup-destroy/whose-context.c
  * Check:  make exercise-1.3
  *
@@ -130,8 +130,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

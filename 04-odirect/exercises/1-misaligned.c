@@ -12,8 +12,8 @@
  * Output: "written: 16384 bytes", status 0. If an event brings an error, or
  *         less than was to be written (EIO will do), status 1 and
  *         "1-misaligned: IOCB_CMD_PWRITE FILE: reason".
- * Read:   04-odirect/README.md, line 304 (What can go wrong);
- *         04-odirect/README.md, line 353 (A program prints "write missed bytes
+ * Read:   04-odirect/README.md, line 308 (What can go wrong);
+ *         04-odirect/README.md, line 357 (A program prints "write missed bytes
  *         expect 1024 got 0". What is wrong?);
  *         04-odirect/misaligned.c
  * Check:  make exercise-4.1
@@ -173,8 +173,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -20,7 +20,7 @@
  *         the request without the flag: status 1, and "3-nowait:
  *         IOCB_CMD_PREAD FILE: reason" (event) or "3-nowait: io_submit:
  *         reason". EAGAIN of io_submit() is no answer: that is an error.
- * Read:   04-odirect/README.md, line 527 (Which requests would wait, and for
+ * Read:   04-odirect/README.md, line 531 (Which requests would wait, and for
  *         what?);
  *         04-odirect/would-it-wait.c
  * Check:  make exercise-4.3
@@ -168,8 +168,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

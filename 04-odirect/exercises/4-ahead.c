@@ -16,8 +16,8 @@
  *         because there is no room: status 1 and "4-ahead: CALL FILE: reason",
  *         and no more is written.
  * Try:    strace -T 04-odirect/exercises/4-ahead demo.dat <TUTORIAL.md
- * Read:   04-odirect/README.md, line 839 (Which O_DIRECT write waits?);
- *         04-odirect/README.md, line 448 (io_submit has returned. Who has done
+ * Read:   04-odirect/README.md, line 846 (Which O_DIRECT write waits?);
+ *         04-odirect/README.md, line 452 (io_submit has returned. Who has done
  *         the work?);
  *         man 2 fallocate
  * Check:  make exercise-4.4
@@ -190,8 +190,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

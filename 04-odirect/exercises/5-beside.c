@@ -19,7 +19,7 @@
  * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so \
  *             04-odirect/exercises/5-beside demo.dat
  *         (a slow disk: writes are done when they are waited for, no earlier)
- * Read:   04-odirect/README.md, line 714 (Buffered, direct, mapped: who sees
+ * Read:   04-odirect/README.md, line 718 (Buffered, direct, mapped: who sees
  *         what, and what gets lost?);
  *         04-odirect/beside-the-cache.c
  * Check:  make exercise-4.5
@@ -213,8 +213,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

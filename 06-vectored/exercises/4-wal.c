@@ -30,9 +30,9 @@
  *         one is none.
  * Read:   02-single-write/README.md, line 341 (The write has completed. Pull
  *         the plug: is the data there?);
- *         04-odirect/README.md, line 793 (The power fails in the middle of a
+ *         04-odirect/README.md, line 800 (The power fails in the middle of a
  *         write. What is in the file?);
- *         04-odirect/README.md, line 958 (What is on the disk when the event
+ *         04-odirect/README.md, line 965 (What is on the disk when the event
  *         has come?);
  *         06-vectored/exercises/3-log-writer.c
  * Check:  make exercise-6.4
@@ -90,8 +90,10 @@ int main(int argc, char **argv)
     path = argv[2];
     if (!strcmp(argv[1], "write"))
         write_log();
-    else
+    else if (!strcmp(argv[1], "read"))
         read_log();
+    else
+        start(1, argv, 2, 2); /* says how it is used, and ends */
     return EXIT_SUCCESS;
 }
 
@@ -277,8 +279,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -63,8 +63,10 @@ int main(int argc, char **argv)
     path = argv[2];
     if (!strcmp(argv[1], "write"))
         write_log();
-    else
+    else if (!strcmp(argv[1], "read"))
         read_log();
+    else
+        start(1, argv, 2, 2); /* says how it is used, and ends */
     return EXIT_SUCCESS;
 }
 
@@ -296,8 +298,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -15,7 +15,7 @@
  *         0. If anything fails, in whichever process: status 1, and one line
  *         "5-fork: CALL FILE: reason", as ever ("5-fork: fork: reason").
  * Try:    mkfifo pipe; (sleep 1; echo 12345) >pipe & ./5-fork pipe demo.txt
- * Read:   07-posix-aio/README.md, line 745 (What becomes of requests in a
+ * Read:   07-posix-aio/README.md, line 746 (What becomes of requests in a
  *         child, and at exit?);
  *         07-posix-aio/fork-and-exit.c
  * Check:  make exercise-7.5
@@ -55,6 +55,7 @@ int main(int argc, char **argv)
     int fd, status;
 
     start(argc, argv, 2, 2);
+    signal(SIGCHLD, SIG_DFL); /* ignored, a child's status would be lost */
     path = argv[2];
     fd = open(argv[1], O_RDONLY);
     if (fd == -1)
@@ -75,6 +76,8 @@ int main(int argc, char **argv)
     while (waitpid(child, &status, 0) == -1)
         if (errno != EINTR)
             err(1, "waitpid");
+    if (WIFSIGNALED(status))
+        errx(1, "child: %s", strsignal(WTERMSIG(status)));
     if (status != 0) /* it has said why */
         return EXIT_FAILURE;
     printf("parent: the child is done\n");
@@ -147,8 +150,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

@@ -38,7 +38,7 @@ static void start(int argc, char **argv, int min, int max);
 
 int main(int argc, char **argv)
 {
-    struct sigaction action = { .sa_flags = SA_SIGINFO };
+    struct sigaction action = { .sa_flags = SA_SIGINFO | SA_RESTART };
     sigset_t set, unblocked;
     int fd;
 
@@ -147,8 +147,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

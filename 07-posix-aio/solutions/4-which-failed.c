@@ -81,6 +81,7 @@ int main(int argc, char **argv)
  * glibc the requests point to a list of waiters on the stack of the call. If
  * it ends early with EINTR nobody takes it out of there: the requests in
  * flight write to it when they end, and the process crashes or hangs later.
+ * Ctrl-C is put off as well: for files, not for pipes, which may never end.
  */
 static int listio_wait(struct aiocb *const list[], int nent)
 {
@@ -105,8 +106,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

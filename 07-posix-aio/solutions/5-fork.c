@@ -42,6 +42,7 @@ int main(int argc, char **argv)
     int fd, status;
 
     start(argc, argv, 2, 2);
+    signal(SIGCHLD, SIG_DFL); /* ignored, a child's status would be lost */
     path = argv[2];
     fd = open(argv[1], O_RDONLY);
     if (fd == -1)
@@ -63,6 +64,8 @@ int main(int argc, char **argv)
     while (waitpid(child, &status, 0) == -1)
         if (errno != EINTR)
             err(1, "waitpid");
+    if (WIFSIGNALED(status))
+        errx(1, "child: %s", strsignal(WTERMSIG(status)));
     if (status != 0) /* it has said why */
         return EXIT_FAILURE;
     printf("parent: the child is done\n");
@@ -131,8 +134,8 @@ static const char usage[] =
 /* At exit: output that did not arrive (a full disk, say) is a failure too. */
 static void check_output(void)
 {
-    if (ferror(stdout))
-        putchar('\n'); /* fails as well, and errno says why */
+    if (ferror(stdout) && putchar('\n') != EOF && fflush(stdout) == 0)
+        errno = EIO; /* else it failed again, and errno says why */
     if (ferror(stdout) || fflush(stdout) != 0) {
         warn("standard output");
         _exit(EXIT_FAILURE);

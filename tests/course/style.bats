@@ -193,13 +193,13 @@ main_programs() {
     }' "${files[@]}" 2>&1 | nothing 'too far down'
 }
 
-@test "half of the programs have at most 215 lines" {
+@test "half of the programs have at most 220 lines" {
     local median
 
     median=$(wc -l "${programs[@]}" | sed '$d' | sort -n |
         awk '{ lines[NR] = $1 } END { print lines[int((NR + 1) / 2)] }')
     echo "# the median is $median lines" >&3
-    ((median <= 215))
+    ((median <= 220))
 }
 
 # `diff` of neighbours is the lesson. The last pair is two APIs that have no
@@ -209,8 +209,8 @@ main_programs() {
 
     for file in $(main_programs); do
         case ${file##*/} in
-        odirect.c) most=150 ;;
-        posix-aio.c) most=420 ;;
+        odirect.c) most=160 ;;
+        posix-aio.c) most=430 ;;
         *) most=220 ;;
         esac
         if [[ $before ]]; then

@@ -25,10 +25,10 @@ check() {
     max=$(cat /proc/sys/fs/aio-max-nr)
     exec {held}< <("$root/tests/helpers/probe-call" hold "$n" 2>/dev/null)
     read -r -u "$held" _
-    numbers='([0-9]+) and 77 more are over aio-max-nr ([0-9]+)'
+    numbers="([0-9]+) and $max more are over aio-max-nr ([0-9]+)"
     for i in {1..10}; do        # others may come and go in between
         before=$(cat /proc/sys/fs/aio-nr)
-        AIO_FAULT='io_setup@1=EAGAIN' run 77
+        AIO_FAULT='io_setup@1=EAGAIN' run "$max"
         [[ $errors =~ $numbers ]] || break
         [[ ${BASH_REMATCH[1]} != @("$before"|$(</proc/sys/fs/aio-nr)) ]] ||
             break
@@ -41,7 +41,7 @@ check() {
         $i -lt 10 ]] ||
         fail "status 1, and on stderr
     $name: io_setup: Resource temporarily unavailable
-    aio-nr A and 77 more are over aio-max-nr $max
+    aio-nr A and $max more are over aio-max-nr $max
 with the number in /proc/sys/fs/aio-nr instead of A"
 
     situation 'The context cannot be destroyed:' 2

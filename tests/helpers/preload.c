@@ -272,6 +272,7 @@ INT(fchown)
 INT(closedir)
 INT(fclose)
 ONE(fflush, .kinds = UNSAFE)
+INT(usleep)
 
 /* Memory. */
 #define BLOCK(name, ...) ONE(name, .kinds = MEMORY, __VA_ARGS__)

@@ -24,9 +24,6 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#ifndef STATX_TYPE /* a C library without statx() */
-#include <linux/stat.h>
-#endif
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
@@ -115,20 +112,11 @@ static long long request(int opcode, int fd, void *data, size_t length,
     return reap().res;
 }
 
-/* Do the headers that programs are built with here know STATX_DIOALIGN? */
-static void headers(void)
-{
-#ifdef STATX_DIOALIGN
-    puts("yes");
-#else
-    puts("no");
-#endif
-}
-
 /* "MEMORY OFFSET" as statx says, "unknown" if it doesn't, "no O_DIRECT". */
 static void dioalign(void)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0666);
+    uint32_t stx[64] = { 0 }; /* struct statx, which not all headers know */
 
     if (fd == -1 && errno != EINVAL)
         die("open");
@@ -136,16 +124,11 @@ static void dioalign(void)
         puts("no O_DIRECT");
         return;
     }
-#ifdef STATX_DIOALIGN
-    struct statx stx = { 0 };
-
-    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 &&
-        (stx.stx_mask & STATX_DIOALIGN)) {
-        printf("%u %u\n", stx.stx_dio_mem_align, stx.stx_dio_offset_align);
-        return;
-    }
-#endif
-    puts("unknown");
+    if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, 0x2000, stx) == 0 &&
+        (stx[0] & 0x2000)) /* STATX_DIOALIGN */
+        printf("%u %u\n", stx[38], stx[39]);
+    else
+        puts("unknown");
 }
 
 /* Is there fallocate()? */
@@ -795,7 +778,6 @@ int main(int argc, char **argv)
         { "reasons", reasons },
         { "cached", cached },
         { "dioalign", dioalign },
-        { "headers", headers },
         { "mapped", mapped },
         { "disk", disk },
         { "after_exec", after_exec },
