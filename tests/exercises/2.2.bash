@@ -61,7 +61,7 @@ wrong=(
     'a short write is taken for a whole one @short|
         s/(size_t)event.res != /0 \&\& &/'
     'a short write has no errno of its own|
-        s/errno = EIO;/errno = -event.res;/'
+        s/errno = EIO;$/errno = -event.res;/'
     'the sign is forgotten|
         s/errno = -event.res;/errno = event.res;/'
     'the text of the error is one and the same|

@@ -31,6 +31,7 @@ asleep() {
 # $work/missed.
 feed() {
     rm -f records.pipe "$work/missed" && mkfifo records.pipe || exit
+    : >"$work/out"              # of the run before
     (
         trap '' PIPE
         exec 9>records.pipe

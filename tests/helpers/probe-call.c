@@ -662,7 +662,7 @@ static void destroy_waits(void)
 }
 
 /* Looks on while a context is destroyed that has requests in flight. */
-static int destroyed;
+static int looking, destroyed;
 
 static void *look_on(void *argument)
 {
@@ -670,6 +670,7 @@ static void *look_on(void *argument)
     unsigned char resident;
     int refused;
 
+    __atomic_store_n(&looking, 1, __ATOMIC_RELEASE);
     while (mincore((void *)(uintptr_t)ctx, 1, &resident) == 0)
         ;
     refused = io_destroy(ctx) == -1 && errno == EINVAL;
@@ -686,11 +687,12 @@ static void destroy_unmaps(void)
         aio_context_t ctx = context(4);
         pthread_t thread;
 
-        destroyed = 0;
+        looking = destroyed = 0;
         must_submit(ctx, poll_request(empty_pipe(NULL)));
         if (pthread_create(&thread, NULL, look_on, &ctx) != 0)
             err(1, "pthread_create");
-        usleep(1000);
+        while (!__atomic_load_n(&looking, __ATOMIC_ACQUIRE))
+            sched_yield();
         if (io_destroy(ctx) == -1)
             err(1, "io_destroy");
         __atomic_store_n(&destroyed, 1, __ATOMIC_RELEASE);
@@ -708,6 +710,7 @@ static void *look_at_aio_nr(void *argument)
     long before = aio_nr();
 
     (void)argument;
+    __atomic_store_n(&looking, 1, __ATOMIC_RELEASE);
     while (!__atomic_load_n(&destroyed, __ATOMIC_ACQUIRE)) {
         long now = aio_nr();
 
@@ -724,11 +727,12 @@ static void destroy_uncharges(void)
         aio_context_t ctx = context(777);
         pthread_t thread;
 
-        destroyed = 0;
+        looking = destroyed = 0;
         must_submit(ctx, poll_request(empty_pipe(NULL)));
         if (pthread_create(&thread, NULL, look_at_aio_nr, NULL) != 0)
             err(1, "pthread_create");
-        usleep(1000);
+        while (!__atomic_load_n(&looking, __ATOMIC_ACQUIRE))
+            sched_yield();
         if (io_destroy(ctx) == -1)
             err(1, "io_destroy");
         __atomic_store_n(&destroyed, 1, __ATOMIC_RELEASE);
