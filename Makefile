@@ -29,11 +29,13 @@ has = $(shell $(CC) $(CPPFLAGS) -include $1 -fsyntax-only -x c /dev/null \
         2>/dev/null && echo yes)
 
 # The one program that needs a library is left out where there is none, or
-# none for this compiler and its flags: a 32-bit one, say.
+# none for this compiler and its flags: a 32-bit one, say. (What lies in the
+# folders that are added below is for another compiler.)
 libaio := $(wildcard 03-batch-submit/batch-submit-libaio.c)
 ifneq ($(libaio),)
-ifeq ($(and $(call has,libaio.h),$(filter /%,$(shell $(CC) $(CFLAGS) \
-        -print-file-name=libaio.so 2>/dev/null))),)
+ifneq ($(shell echo 'int main(void) { return 0; }' | $(CC) $(CFLAGS) \
+        $(filter-out -idirafter /usr/include /usr/include/%,$(CPPFLAGS)) \
+        -include libaio.h -x c - -laio -o /dev/null 2>/dev/null && echo yes),yes)
 programs := $(filter-out $(libaio:.c=),$(programs))
 all: left-out
 endif

@@ -1049,7 +1049,7 @@ fsync $(pwd -P)/folder"
     assert_error "aio-copy: dangling: is a symbolic link to nothing"
     ln -s loop loop
     program -1 aio-copy src loop
-    assert_error "aio-copy: open loop: *symbolic link*"
+    assert_error "aio-copy: open loop: *ymbolic link*"
     rm loop
     files dangling link real seen src
 }

@@ -274,13 +274,13 @@ static void callback_stacks(int state)
     if (maps == NULL)
         err(1, "maps");
     while (fgets(line, sizeof(line), maps))
-        if (sscanf(line, "%lx-%lx rw", &from, &to) == 2 && to - from <= size &&
-            to - from >= size - 65536) /* but for a guard */
-            stacks++;
+        if (sscanf(line, "%lx-%lx rw", &from, &to) == 2 &&
+            to - from < 16 * size) /* but for guards; neighbours are one */
+            stacks += (to - from + 65536) / size;
     fclose(maps);
     printf("%s: %s\n",
            state == PTHREAD_CREATE_JOINABLE ? "joinable" : "detached",
-           stacks == 8  ? "a stack each"
+           stacks >= 8  ? "a stack each"
            : stacks > 3 ? "several"
                         : "a few at most");
 }
