@@ -58,11 +58,11 @@ int main(int argc, char **argv)
         text = argv[2];
 
     /* Set up: a file and a context. */
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
 
     /* Prepare, submit, and wait for the event. */
     iocb = (struct iocb){

@@ -64,11 +64,11 @@ int main(int argc, char **argv)
         text = argv[2];
 
     /* Set up: a file and a context. */
+    if (io_setup(2, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_NOFOLLOW);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(2, &ctx) == -1)
-        err(1, "io_setup");
 
     /* Prepare: the write, and the request that waits for the disk. */
     iocbs[0] = (struct iocb){

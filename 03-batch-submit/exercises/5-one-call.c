@@ -68,11 +68,11 @@ int main(int argc, char **argv)
     path = argv[1];
     if (argc > 2)
         blocks = number(argv[2], 0, 1000000);
+    if (io_setup(BATCH, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(BATCH, &ctx) == -1)
-        err(1, "io_setup");
 
     while (done < blocks) {
         int batch = blocks - done < BATCH ? blocks - done : BATCH;

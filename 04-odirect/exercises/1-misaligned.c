@@ -66,11 +66,11 @@ int main(int argc, char **argv)
     path = argv[1];
 
     /* Set up. EDIT HERE: where does the table lie? */
+    if (io_setup(ROWS, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(ROWS, &ctx) == -1)
-        err(1, "io_setup");
     table = calloc(ROWS, ROW);
     if (table == NULL)
         err(1, "calloc");

@@ -65,11 +65,11 @@ int main(int argc, char **argv)
 
     /* Set up. EDIT HERE: how long must the request be? */
     length = size / BLOCK * BLOCK;
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
     errno = posix_memalign(&data, BLOCK, length + BLOCK);
     if (errno != 0)
         err(1, "posix_memalign");

@@ -68,6 +68,8 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(DEPTH, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1)
         err(1, "open %s", path);
@@ -75,8 +77,6 @@ int main(int argc, char **argv)
     if (errno != 0)
         err(1, "posix_memalign");
     data = memory;
-    if (io_setup(DEPTH, &ctx) == -1)
-        err(1, "io_setup");
 
     /* EDIT HERE: each write makes the file longer. Who waits for that? */
     while ((length = take()) > 0) {

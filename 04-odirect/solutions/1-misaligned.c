@@ -58,11 +58,11 @@ int main(int argc, char **argv)
     path = argv[1];
 
     /* Set up. The table begins at a multiple of BLOCK, as requests do. */
+    if (io_setup(REQUESTS, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(REQUESTS, &ctx) == -1)
-        err(1, "io_setup");
     errno = posix_memalign(&memory, BLOCK, ROWS * ROW);
     if (errno != 0)
         err(1, "posix_memalign");

@@ -55,11 +55,11 @@ int main(int argc, char **argv)
 
     /* Set up. The length is rounded up: 10000 letters take 12288 bytes. */
     length = (size + BLOCK - 1) / BLOCK * BLOCK;
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
     errno = posix_memalign(&data, BLOCK, length + BLOCK);
     if (errno != 0)
         err(1, "posix_memalign");

@@ -53,6 +53,8 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(DEPTH, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1)
         err(1, "open %s", path);
@@ -60,8 +62,6 @@ int main(int argc, char **argv)
     if (errno != 0)
         err(1, "posix_memalign");
     data = memory;
-    if (io_setup(DEPTH, &ctx) == -1)
-        err(1, "io_setup");
 
     /* Room for the next writes first: then no write makes the file longer. */
     while ((length = take()) > 0) {

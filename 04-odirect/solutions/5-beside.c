@@ -48,14 +48,14 @@ int main(int argc, char **argv)
 {
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(PAGES, &ctx) == -1)
+        err(1, "io_setup");
     cached = create(O_RDWR);
     if (cached == -1 || ftruncate(cached, sizeof(pages)) == -1)
         err(1, "open %s", path);
     direct = open(path, O_RDWR | O_DIRECT);
     if (direct == -1)
         err(1, "open %s", path);
-    if (io_setup(PAGES, &ctx) == -1)
-        err(1, "io_setup");
     memset(pages, '.', sizeof(pages));
 
     /* Nobody touches the pages in FILE while a write is in flight. */

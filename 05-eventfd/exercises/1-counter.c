@@ -59,14 +59,14 @@ int main(int argc, char **argv)
 
     start(argc, argv, 1, 1);
     path = argv[1];
+    if (io_setup(REQUESTS, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
     ready.fd = eventfd(0, EFD_NONBLOCK);
     if (ready.fd == -1)
         err(1, "eventfd");
-    if (io_setup(REQUESTS, &ctx) == -1)
-        err(1, "io_setup");
     submit_all(ctx, fd, ready.fd);
 
     while (reaped < REQUESTS) {

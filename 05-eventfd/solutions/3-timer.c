@@ -72,14 +72,14 @@ int main(int argc, char **argv)
     path = argv[1];
     if (argc > 2)
         messages = number(argv[2], 1, 1000);
+    if (io_setup(messages, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
     entries = calloc(messages, sizeof(*entries));
     if (entries == NULL)
         err(1, "calloc");
-    if (io_setup(messages, &ctx) == -1)
-        err(1, "io_setup");
     completions = eventfd(0, EFD_NONBLOCK);
     if (completions == -1)
         err(1, "eventfd");

@@ -72,11 +72,11 @@ int main(int argc, char **argv)
     path = argv[1];
     if (argc > 2)
         requests = number(argv[2], 0, 1000000);
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
     ring = (void *)(uintptr_t)ctx;
     if (ring->magic != 0xa10a10a1 || ring->incompat_features != 0)
         errx(1, "a ring of another kind");

@@ -82,6 +82,8 @@ int main(int argc, char **argv)
         records = number(argv[2], 1, 1000000);
     if (argc > 3)
         depth = number(argv[3], 1, 1024);
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
@@ -89,8 +91,6 @@ int main(int argc, char **argv)
     if (errno != 0)
         err(1, "posix_memalign");
     record = memory;
-    if (io_setup(depth, &ctx) == -1)
-        err(1, "io_setup");
 
     /* EDIT HERE: each record waits for the one before it, and for the disk.
      * And when may a record's memory be used again? */

@@ -103,12 +103,13 @@ static void write_log(void)
     aio_context_t ctx = 0;
     long long end = 0, res;
     long length;
-    int fd = create(O_WRONLY);
+    int fd;
 
-    if (fd == -1)
-        err(1, "open %s", path);
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
+    fd = create(O_WRONLY);
+    if (fd == -1)
+        err(1, "open %s", path);
     sync_folder();
 
     /* EDIT HERE: each record waits for the disk, and all others for it. */

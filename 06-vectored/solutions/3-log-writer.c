@@ -71,14 +71,14 @@ int main(int argc, char **argv)
         records = number(argv[2], 1, 1000000);
     if (argc > 3)
         depth = number(argv[3], 1, 1024);
+    if (io_setup(depth, &ctx) == -1)
+        err(1, "io_setup");
     fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1 && errno == EINVAL)
         fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
     make_window();
-    if (io_setup(depth, &ctx) == -1)
-        err(1, "io_setup");
 
     while (done < records) {
         prepare(fd);

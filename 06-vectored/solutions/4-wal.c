@@ -77,14 +77,15 @@ static void write_log(void)
     long long end = 0, res;
     unsigned long durable = 0;
     long length, taken;
-    int fd = create(O_WRONLY | O_DIRECT);
+    int fd;
 
+    if (io_setup(1, &ctx) == -1)
+        err(1, "io_setup");
+    fd = create(O_WRONLY | O_DIRECT);
     if (fd == -1 && errno == EINVAL)
         fd = create(O_WRONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (io_setup(1, &ctx) == -1)
-        err(1, "io_setup");
     sync_folder();
 
     while ((taken = gather()) > 0) {

@@ -51,7 +51,7 @@ for memory, or anything within a page), the next refuses.'
 
 wrong=(
     'without O_DIRECT there are no rules|s/ | O_DIRECT//'
-    'O_DIRECT is taken back|s/^    if (io_setup(/    fcntl(fd, F_SETFL, 0);\n&/'
+    'O_DIRECT is taken back|s/^    errno = posix_memalign(/    fcntl(fd, F_SETFL, 0);\n&/'
     'the memory is a multiple of 512 only|s/ROWS \* ROW);/ROWS * ROW + 512);/; s/table = memory;/table = (char *)memory + 512;/; s/^    free(table);//'
     'requests of four rows, but the memory is any|s/errno = posix_memalign(&memory, BLOCK, ROWS \* ROW);/memory = malloc(ROWS * ROW + 16); errno = 0;/; s/table = memory;/table = (char *)memory + 16;/; s/^    free(table);//'
     'rows of 1024 bytes from aligned memory|s/BLOCK = 4096,/BLOCK = 1024,/; s/posix_memalign(&memory, BLOCK,/posix_memalign(\&memory, 4096,/'

@@ -51,7 +51,7 @@ stays. A size that is whole blocks needs no ftruncate().'
 
 wrong=(
     'the padding stays|/ftruncate(fd/,+1d'
-    'O_DIRECT is taken back|s/^    if (io_setup(/    fcntl(fd, F_SETFL, 0);\n&/'
+    'O_DIRECT is taken back|s/^    errno = posix_memalign(/    fcntl(fd, F_SETFL, 0);\n&/'
     'the memory is a multiple of 512 only|s/BLOCK, length + BLOCK);/BLOCK, length + 2 * BLOCK); data = (char *)data + 512;/; s/^    free(data);//'
     'one block more, always|s/(size + BLOCK - 1)/(size + BLOCK)/; s/ftruncate(fd, size)/ftruncate(fd, size \& ~4095L ? size : length)/'
     'the tail is written as it is|s/iocb.aio_nbytes = length/iocb.aio_nbytes = size/; s/event.res != length/event.res != size/'

@@ -170,7 +170,7 @@ wrong=(
     'memory as it comes|s/depth \* sizeof(.window));/depth * sizeof(*window) + 512);/; s/window = memory;/window = (void *)((char *)memory + 512);/; s/^    free(window);//'
     'no room is the end|s/errno == EAGAIN && in_flight > 0/0/'
     'no room is waited for, by asking again and again @full|s/if (n == -1 && errno == EAGAIN && in_flight > 0)/if (n == -1 \&\& errno == EAGAIN)\n            continue;\n        if (0)/'
-    'O_DIRECT is taken back|s/^    if (io_setup(/    fcntl(fd, F_SETFL, 0);\n&/'
+    'O_DIRECT is taken back|s/^    make_window();/    fcntl(fd, F_SETFL, 0);\n&/'
     'a place is idle as soon as it is submitted @late-newest|s/idle\[--nr_idle\]/\&window[nr_idle--, prepared % 2]/'
     'always through the page cache|s/O_WRONLY | O_DIRECT/O_WRONLY/'
     'O_DIRECT or nothing|s/errno == EINVAL)/errno == 0)/'
@@ -178,7 +178,7 @@ wrong=(
     'the folder is not synced|s/^    sync_folder();/    if (0)\n        sync_folder();/'
 )
 right=(
-    'O_DIRECT is asked about, and set when the file is open|s/O_WRONLY | O_DIRECT/O_WRONLY/; s/^    if (io_setup(/    if (!(fcntl(fd, F_GETFL) \& O_DIRECT))\n        fcntl(fd, F_SETFL, O_DIRECT);\n&/'
+    'O_DIRECT is asked about, and set when the file is open|s/O_WRONLY | O_DIRECT/O_WRONLY/; s/^    make_window();/    if (!(fcntl(fd, F_GETFL) \& O_DIRECT))\n        fcntl(fd, F_SETFL, O_DIRECT);\n&/'
     'the newest first, of two or more that are ready|s/ready\[nr_ready++\] = &record->iocb;/{ memmove(ready + 1, ready, nr_ready++ * sizeof(*ready)); ready[0] = \&record->iocb; }/'
     'one io_submit() for each record|s/io_submit(ctx, nr_ready, ready)/io_submit(ctx, 1, ready)/'
     'the folder is synced by its path, ahead of the records|/^    sync_folder();/d; s/^    while (done < records) {/    sync_folder();\n&/'
