@@ -16,7 +16,7 @@
  *         because there is no room: status 1 and "4-ahead: CALL FILE: reason",
  *         and no more is written.
  * Try:    strace -T 04-odirect/exercises/4-ahead demo.dat <TUTORIAL.md
- * Read:   04-odirect/README.md, line 846 (Which O_DIRECT write waits?);
+ * Read:   04-odirect/README.md, line 847 (Which O_DIRECT write waits?);
  *         04-odirect/README.md, line 452 (io_submit has returned. Who has done
  *         the work?);
  *         man 2 fallocate

@@ -19,7 +19,7 @@
  * Try:    AIO_LATE=newest LD_PRELOAD=tests/helpers/fault.so \
  *             04-odirect/exercises/5-beside demo.dat
  *         (a slow disk: writes are done when they are waited for, no earlier)
- * Read:   04-odirect/README.md, line 718 (Buffered, direct, mapped: who sees
+ * Read:   04-odirect/README.md, line 719 (Buffered, direct, mapped: who sees
  *         what, and what gets lost?);
  *         04-odirect/beside-the-cache.c
  * Check:  make exercise-4.5

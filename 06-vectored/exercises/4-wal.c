@@ -30,9 +30,9 @@
  *         one is none.
  * Read:   02-single-write/README.md, line 341 (The write has completed. Pull
  *         the plug: is the data there?);
- *         04-odirect/README.md, line 800 (The power fails in the middle of a
+ *         04-odirect/README.md, line 801 (The power fails in the middle of a
  *         write. What is in the file?);
- *         04-odirect/README.md, line 965 (What is on the disk when the event
+ *         04-odirect/README.md, line 966 (What is on the disk when the event
  *         has come?);
  *         06-vectored/exercises/3-log-writer.c
  * Check:  make exercise-6.4
