@@ -77,6 +77,7 @@ int main(int argc, char **argv)
     transfer(IOCB_CMD_PWRITE, 'c');
     printf("O_DIRECT write of c, load by mmap: %c\n", map[PLACE]);
     transfer(IOCB_CMD_PWRITE, 'd');
+    errno = EIO; /* if it is short */
     if (pread(cached, &letter, 1, PLACE) != 1)
         err(1, "pread %s", path);
     printf("O_DIRECT write of d, buffered read: %c\n", letter);
@@ -177,6 +178,7 @@ static int collide(void)
 static void write_all(int fd, const char *from, long length, long long offset)
 {
     for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        errno = EIO; /* if it writes nothing */
         n = pwrite(fd, from, length, offset);
         if (n <= 0)
             err(1, "pwrite %s", path);

@@ -166,6 +166,7 @@ static void ask(const char *kind, int op, int fd, int block, const char *why)
 static void write_all(int fd, const char *from, long length, long long offset)
 {
     for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        errno = EIO; /* if it writes nothing */
         n = pwrite(fd, from, length, offset);
         if (n <= 0)
             err(1, "pwrite %s", path);

@@ -212,6 +212,7 @@ static void child_starts_one(int fd)
 static void write_all(int fd, const char *from, long length, long long offset)
 {
     for (ssize_t n; length > 0; from += n, offset += n, length -= n) {
+        errno = EIO; /* if it writes nothing */
         n = pwrite(fd, from, length, offset);
         if (n <= 0)
             err(1, "pwrite %s", path);

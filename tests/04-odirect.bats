@@ -1810,6 +1810,9 @@ n at 131072"
         assert_status 0
         assert_stderr ""
     done
+    for it in would-it-wait beside-the-cache is-it-async; do
+        each_fails "$eio" "$it demo" 'pwrite@1=short=0:pwrite demo'
+    done
 }
 
 @test "with standard output or error closed no message goes into FILE" {
