@@ -64,8 +64,7 @@ int main(int argc, char **argv)
     fd = open(path, O_RDONLY | O_NONBLOCK); /* no wait for a pipe's writer */
     if (fd == -1)
         err(1, "open %s", path);
-    size = lseek(fd, 0, SEEK_END); /* of a disk as well; fstat() says 0 */
-    if (size == -1)
+    if (lseek(fd, 0, SEEK_CUR) == -1) /* nor for what comes out of it */
         err(1, "lseek %s", path);
     data = malloc(length + 1); /* malloc(0) may give NULL */
     if (data == NULL)
@@ -77,6 +76,9 @@ int main(int argc, char **argv)
     iocb = read_request(fd, data, length, offset);
     res = perform(ctx, &iocb);
     check("IOCB_CMD_PREAD", path, res);
+    size = lseek(fd, 0, SEEK_END); /* of a disk as well; fstat() says 0 */
+    if (size == -1)
+        err(1, "lseek %s", path);
     printf("%ld bytes at %lld: ", length, offset);
     show(res, length, offset + res >= size);
     show_data(data, res);

@@ -126,7 +126,9 @@ static long long request(int opcode, int fd, int block, int flags)
     do
         n = io_submit(ctx, 1, list);
     while (n == -1 && errno == EINTR);
-    if (n == -1)
+    if (n == -1 && (flags == 0 || (errno != EINVAL && errno != EOPNOTSUPP)))
+        err(1, "io_submit");
+    if (n == -1) /* the flag is refused */
         return -errno;
     do
         n = io_getevents(ctx, 1, 1, &event, NULL);

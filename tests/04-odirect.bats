@@ -1428,8 +1428,10 @@ waits() {
     assert_line '*does not wait for the first 4096 of 65536 bytes'
     each_fails "$eio" 'would-it-wait demo' \
         'io_getevents@1=res=-EIO:RWF_NOWAIT demo' \
-        'io_getevents@1=res=0:RWF_NOWAIT demo'
-    AIO_FAULT='io_submit@1=EAGAIN io_submit@2=ENOSPC' \
+        'io_getevents@1=res=0:RWF_NOWAIT demo' io_submit@1=EIO
+    each_fails 'Invalid argument' 'would-it-wait demo' \
+        'io_getevents@1=res=-EAGAIN io_submit@2=EINVAL:io_submit'
+    AIO_FAULT='io_getevents@1=res=-EAGAIN io_getevents@2=res=-ENOSPC' \
         program -1 would-it-wait demo
     assert_error 'would-it-wait: without RWF_NOWAIT demo: No space left*'
 }
