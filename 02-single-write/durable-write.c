@@ -53,10 +53,7 @@ int main(int argc, char **argv)
     if (argc > 2)
         text = argv[2];
 
-    /*
-     * Set up: a context, the folder that holds the file's name, and the file:
-     * last, so that no old file is emptied if there is an error before.
-     */
+    /* Set up. The file is last: no old one is emptied if an error comes. */
     if (io_setup(1, &ctx) == -1)
         err(1, "io_setup");
     copy = strdup(path); /* dirname() changes what it is given */
@@ -152,6 +149,8 @@ static int create_in(int folder, int flags)
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     struct stat st;
 
+    if (slash != NULL && *name == '\0') /* "folder/" */
+        name = ".";
     if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         errx(1, "open %s: %s", path,

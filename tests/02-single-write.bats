@@ -529,6 +529,8 @@ no_such="No such file or directory"
     echo old >folder/new
     program -1 durable-write link
     cmp folder/new <(echo old)
+    program -1 durable-write folder/
+    assert_error "durable-write: open folder/: Is a directory"
 }
 
 @test "devices and FIFOs are read and never written to" {
