@@ -61,10 +61,12 @@ int main(int argc, char **argv)
         length = number(argv[3], 0, 1048576);
 
     /* Set up: a file, a buffer and a context. */
-    fd = open(path, O_RDONLY | O_NONBLOCK); /* no wait for a pipe's writer */
+    fd = open(path, O_RDONLY | O_NONBLOCK); /* nobody waits for a pipe, */
+    if (fd == -1 && errno == EWOULDBLOCK)   /* but for a server's lease */
+        fd = open(path, O_RDONLY);
     if (fd == -1)
         err(1, "open %s", path);
-    if (lseek(fd, 0, SEEK_CUR) == -1) /* nor for what comes out of it */
+    if (lseek(fd, 0, SEEK_CUR) == -1) /* nor for what comes out of one */
         err(1, "lseek %s", path);
     data = malloc(length + 1); /* malloc(0) may give NULL */
     if (data == NULL)

@@ -551,6 +551,9 @@ no_such="No such file or directory"
     # Nor is a writer of theirs waited for.
     program -1 single-read fifo
     assert_error "single-read: lseek fifo: @(Illegal|Invalid) seek"
+    echo Hello >read.txt
+    AIO_FAULT='open@1=EAGAIN' program -0 single-read read.txt
+    assert_line "data: Hello*"
 
     # What has no end has no size either.
     program -0 single-read /dev/zero 5 3
