@@ -35,7 +35,8 @@ libaio := $(wildcard 03-batch-submit/batch-submit-libaio.c)
 ifneq ($(libaio),)
 ifneq ($(shell echo 'int main(void) { return 0; }' | $(CC) $(CFLAGS) \
         $(filter-out -idirafter /usr/include /usr/include/%,$(CPPFLAGS)) \
-        -include libaio.h -x c - -laio -o /dev/null 2>/dev/null && echo yes),yes)
+        -include libaio.h -x c - -laio -o /dev/null 2>/dev/null && \
+        echo yes),yes)
 programs := $(filter-out $(libaio:.c=),$(programs))
 all: left-out
 endif
