@@ -1373,6 +1373,9 @@ wait_for_writer() {
     echo old >dst
     data 40000 >src
     ulimit -c 0
+    # In the moment when the copy has been made.
+    AIO_FAULT='open@3=then=15' program -143 aio-copy src dst
+    files dst src
     for signal in "${names[@]}"; do
         AIO_WATCH_AT="4 ls -A >seen; kill -${signal%:*} \$PPID" \
             program "-${signal#*:}" aio-copy src dst 2 4096

@@ -23,7 +23,7 @@
  *           first event is changed to that
  *           last=-ERRNO: the same for the last event of that call
  *           full=ERRNO: io_submit fails until the next io_getevents
- *           kill=N: signal N comes, ahead of the call
+ *           kill=N, then=N: signal N comes, ahead of the call, or behind it
  *           empty=ERRNO: of io_getevents, only if the ring is empty: so says
  *           the kernel EINTR, never with events at hand
  *           over=ERRNO: that is what aio_error, aio_return and lio_listio
@@ -221,6 +221,8 @@ void fault_behind(struct made *made)
     if (made->fault == SHORT && made->call == &call_aio_return &&
         made->result > made->value)
         made->result = made->value;
+    if (made->fault == THEN)
+        raw(SYS_tgkill, getpid(), raw(SYS_gettid), made->value);
 }
 
 /* ---- Another filesystem ---- */
@@ -293,8 +295,8 @@ static void add_fault(const char *spec)
     } kinds[] = {
         { "after=", AFTER, 1 }, { "short=", SHORT, 1 }, { "bytes=", BYTES, 1 },
         { "res=-", RES, -1 },   { "res=", RES, 1 },     { "kill=", KILL, 1 },
-        { "last=-", LAST, -1 }, { "full=", FULL, 1 },   { "empty=", EMPTY, 1 },
-        { "over=", OVER, 1 },   { "", FAIL, 1 },
+        { "then=", THEN, 1 },   { "last=-", LAST, -1 }, { "full=", FULL, 1 },
+        { "empty=", EMPTY, 1 }, { "over=", OVER, 1 },   { "", FAIL, 1 },
     };
     struct fault fault = { NULL, 1, ULONG_MAX, 0, 0 };
     char name[32], when[16], what[32], more;
@@ -327,7 +329,7 @@ static void add_fault(const char *spec)
     value = what + strlen(kinds[i].prefix);
     if (value_of(value) < 0)
         reject(spec, "WHAT is no errno, after=, short=, bytes=, res=, last=, "
-                     "full=, kill=, empty= or over=");
+                     "full=, kill=, then=, empty= or over=");
     fault.value = kinds[i].sign * value_of(value);
     fault.kind = kinds[i].kind;
     if (fault.kind & (SHORT | RES | BYTES | OVER | LAST | FULL) &

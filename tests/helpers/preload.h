@@ -40,7 +40,8 @@ enum {
     SHORT = 4,       /* for less than was asked */
     RES = 8,         /* the event says something else */
     BYTES = 16,      /* requests are for fewer bytes */
-    KILL = 32,       /* a signal comes ahead of it */
+    KILL = 32,       /* a signal comes ahead of it, */
+    THEN = 8192,     /* or behind it */
     EMPTY = 512,     /* it fails if there is no event */
     OVER = 1024,     /* it says how a request ended that is over */
     LAST = 2048,     /* as RES, and it is the last event */
