@@ -678,9 +678,12 @@ create demo 666"
 }
 
 @test "of 1 KiB writes out of malloc memory 6.18 takes three in four" {
-    same aligned "$(answer writes_aligned)" "$(
-        [[ $strict ]] && ((1024 % offset != 0)) &&
-            echo '0 accepted, 64 refused' || echo '64 accepted, 0 refused')"
+    # (Before 6.1 nobody says what the disk's blocks are.)
+    [[ $source != 'says statx' ]] ||
+        same aligned "$(answer writes_aligned)" "$(
+            [[ $strict ]] && ((1024 % offset != 0)) &&
+                echo '0 accepted, 64 refused' ||
+                echo '64 accepted, 0 refused')"
     if [[ ! $strict ]] || ((16 % memory == 0 && 1024 % offset == 0)); then
         same "16 bytes off" "$(answer writes_off)" '64 accepted, 0 refused'
     elif [[ $(answer writes_off) != '48 accepted, 16 refused' ]]; then
