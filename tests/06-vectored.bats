@@ -879,6 +879,8 @@ src"
     for fault in EOPNOTSUPP ENOSYS EINTR EINVAL EPERM ENOTTY; do
         AIO_FAULT="fallocate@1=$fault" copies 4 4096
     done
+    AIO_FAULT='fallocate@1=EINTR fallocate@2=ENOSPC' \
+        fails "fallocate dst: $reason_ENOSPC"
     AIO_FAULT='fallocate@1=ENOSPC' fails "fallocate dst: $reason_ENOSPC"
     files src
 }

@@ -1255,6 +1255,12 @@ kernel, at exit: 2097152 of 2097152 bytes are in the file"
     same "its length" "$(wc -c <demo.txt)" 2097152
 }
 
+@test "fork-and-exit knows how its children end even if SIGCHLD is ignored" {
+    run -0 --separate-stderr env --ignore-signal=CHLD \
+        "$root/$chapter/fork-and-exit" demo.txt
+    assert_stderr ""
+}
+
 @test "a forked child cannot use a descriptor with a request in flight on glibc" {
     signals forked_queue
     assert_output "\
